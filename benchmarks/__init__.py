@@ -1,0 +1,1 @@
+"""What is measured and printed, never asserted. `python -m benchmarks.<name> --help`."""

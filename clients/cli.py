@@ -1,0 +1,60 @@
+"""The `lockstep` command: a table of commands, and the one place where errors become a line and exit status 2."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import typer
+
+from engine.errors import LockstepError
+
+# Command → (module in clients.commands, one line of help). Only the module of the command that was asked for is
+# imported, so `lockstep --help` is instant. A module offers `command`, a function, or `app`, a group of several.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("demo", "See it work: a rendered worker followed live through the real pose estimator."),
+    "run": ("run", "Run a station: follow a camera, video or stream against a reference."),
+    "watch": ("watch", "Watch a running station in the terminal."),
+    "reference": ("reference", "Build and show references from demonstrations."),
+    "pose": ("pose", "Estimate poses of videos and keep them as tracks."),
+    "synth": ("synth", "Render a station with exact ground truth."),
+}
+
+
+def build_app(asked: str | None) -> typer.Typer:
+    """The application, with the command `asked` for loaded and all others as names with a line of help."""
+    app = typer.Typer(
+        name="lockstep",
+        help="Lockstep follows a person doing repeated work in front of a camera: phase, progress, pace, what went wrong.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    for name, (module_name, summary) in COMMANDS.items():
+        if name != asked:
+            app.command(name, help=summary)(lambda: None)
+            continue
+        module = import_module(f"clients.commands.{module_name}")
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=name, help=summary)
+        else:
+            app.command(name, help=f"{summary}\n\n{module.command.__doc__ or ''}")(module.command)
+    return app
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of the console script. A user's mistake ends with one clear line and status 2, never a traceback."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    asked = next((word for word in arguments if not word.startswith("-")), None)
+    try:
+        build_app(asked)(args=arguments)
+    except LockstepError as error:
+        typer.secho(f"lockstep: {error}", fg="red", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

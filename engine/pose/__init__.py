@@ -1,0 +1,1 @@
+"""Pose estimation: image in, poses out. `base` has the protocol, `track` the file format of recorded poses."""
