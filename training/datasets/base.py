@@ -35,7 +35,9 @@ class Dataset:
     clips: tuple[Clip, ...]
     problems: dict[str, str] = field(default_factory=dict)
 
-    def select(self, *, action: str | None = None, split: str | None = None, labelled: bool = False) -> tuple[Clip, ...]:
+    def select(
+        self, *, action: str | None = None, split: str | None = None, labelled: bool = False
+    ) -> tuple[Clip, ...]:
         return tuple(
             clip
             for clip in self.clips
