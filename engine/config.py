@@ -1,0 +1,145 @@
+"""A station's settings: one YAML file, strictly checked. Every unknown key, wrong type or bad value is one clear line."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from engine.errors import ConfigError
+
+
+def _a_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", value):
+        raise ValueError("a name of letters, digits, '.', '_' and '-', at most 64 long")
+    return value
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourceConfig(Section):
+    """Which camera or recording, and how frames are taken from it."""
+
+    open: str = "0"
+    """Webcam number, video file, rtsp:// URL, folder of images, track (.npz), or `synth:` with options."""
+    policy: Literal["auto", "freshest", "every"] = "auto"
+    """auto: `freshest` for what is live, `every` for recordings."""
+
+
+class PoseConfig(Section):
+    """Which estimator finds people, and which of them is the operator."""
+
+    estimator: str = "mediapipe"
+    region: tuple[float, float, float, float] | None = None
+    """Left, top, right, bottom as fractions of the picture: only a person centred in here is the operator."""
+
+
+class BusConfig(Section):
+    """Where messages go. Loopback unless keys are configured."""
+
+    publish: str | None = "tcp://127.0.0.1:5560"
+    """State, events, hello and heartbeat; null: no bus."""
+    requests: str | None = "tcp://127.0.0.1:5561"
+    """Replay of events, hello on request, confirmations."""
+    keys: Path | None = None
+    """Folder made by `lockstep keys new`: turns on CURVE."""
+    insecure: str = ""
+    """Binding beyond loopback without keys is refused unless this says: anyone on this network may read and send"""
+
+
+class StoreConfig(Section):
+    """Where events and cycles are kept."""
+
+    url: str | None = None
+    """SQLAlchemy URL; null: `<station>.db`, SQLite, beside the configuration."""
+    keep_days: Annotated[float, Field(gt=0)] = 365.0
+
+
+class StationConfig(Section):
+    """One station. Paths are relative to the YAML file."""
+
+    station: Annotated[str, AfterValidator(_a_name)] = "station"
+    source: SourceConfig = SourceConfig()
+    pose: PoseConfig = PoseConfig()
+    reference: Path
+    bundle: str | None = None
+    """Name of a shipped bundle or a folder; null: the shipped default."""
+    runtime: Literal["auto", "onnxruntime", "torch", "tensorrt", "tensorrt-rtx"] = "auto"
+    bus: BusConfig = BusConfig()
+    store: StoreConfig = StoreConfig()
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML mapping, safe loader only. Raises ConfigError: missing, unreadable, not YAML, not a mapping."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"cannot read {path}", found=getattr(error, "strerror", None) or str(error), next_step="Check the path."
+        ) from None
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f"line {where.line + 1}: " if where else ""
+        raise ConfigError(
+            f"{path} is not YAML",
+            expected="plain YAML without tags",
+            found=f"{line}{getattr(error, 'problem', None) or str(error).splitlines()[0]}",
+        ) from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path} holds no settings", expected="a mapping of settings", found=type(data).__name__)
+    return data
+
+
+def validated(model: type[Section], data: dict[str, Any], where: str) -> Any:
+    """`data` as `model`. Raises ConfigError that names the first wrong key, what was found, and the keys that exist."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            fields = _fields_at(model, first["loc"][:-1])
+            raise ConfigError(
+                f"{where} has the unknown key {key!r}",
+                expected=f"one of {', '.join(fields)}" if fields else "no such key",
+                found=repr(first["input"])[:60],
+                next_step="Correct or remove it.",
+            ) from None
+        if first["type"] == "missing":
+            raise ConfigError(f"{where} lacks {key!r}", next_step=f"Add `{key}: …`.") from None
+        raise ConfigError(f"{where}: {key!r} is wrong", expected=first["msg"], found=repr(first["input"])[:60]) from None
+
+
+def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    for part in path:
+        annotation = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)
+
+
+def load_station(path: Path) -> StationConfig:
+    """The settings of a station, with paths made absolute against the file's folder. Raises ConfigError."""
+    config: StationConfig = validated(StationConfig, read_yaml(path), str(path))
+    base = path.resolve().parent
+    bundle = config.bundle
+    if bundle is not None and (base / bundle).exists():
+        bundle = str(base / bundle)
+    source = config.source
+    if (base / source.open).exists():
+        source = source.model_copy(update={"open": str(base / source.open)})
+    return config.model_copy(
+        update={
+            "reference": base / config.reference,
+            "bundle": bundle,
+            "source": source,
+            "bus": config.bus.model_copy(update={"keys": base / config.bus.keys if config.bus.keys else None}),
+            "store": config.store.model_copy(update={"url": config.store.url or f"sqlite:///{base / config.station}.db"}),
+        }
+    )
