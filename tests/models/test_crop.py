@@ -1,0 +1,105 @@
+"""The causal crop: the same view of a person wherever they stand and however big they appear."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models import skeleton
+from models.crop import CausalCrop, crop_sequence
+
+LAYOUTS = ["body13", "coco17", "halpe26", "openpose25", "mediapipe33", "hand21", "hands42"]
+
+
+def moving_person(layout: str = "body13", ticks: int = 80, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    joints = skeleton.layout(layout).size
+    rest = rng.uniform(100, 300, (joints, 2))
+    swing = rng.normal(0, 15, (joints, 2))
+    phase = np.sin(np.arange(ticks) / 7)[:, None, None]
+    poses = np.ones((ticks, joints, 3), np.float32)
+    poses[..., :2] = rest + swing * phase
+    return poses
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@given(scale=st.floats(0.2, 5), dx=st.floats(-1000, 1000), dy=st.floats(-1000, 1000))
+@settings(max_examples=15, deadline=None)
+def test_moving_or_scaling_the_person_changes_nothing(layout, scale, dx, dy):
+    poses = moving_person(layout, ticks=30)
+    moved = poses.copy()
+    moved[..., :2] = poses[..., :2] * scale + (dx, dy)
+    np.testing.assert_allclose(crop_sequence(moved, layout), crop_sequence(poses, layout), atol=2e-3)
+
+
+def test_aspect_ratio_is_kept():
+    poses = moving_person()
+    cropped = crop_sequence(poses, "body13")[40]
+    ratio = np.ptp(cropped[:, 0]) / np.ptp(poses[40, :, 0]), np.ptp(cropped[:, 1]) / np.ptp(poses[40, :, 1])
+    assert ratio[0] == pytest.approx(ratio[1], rel=1e-4)
+
+
+def test_future_poses_do_not_alter_past_crops():
+    poses = moving_person()
+    changed = poses.copy()
+    changed[50:] += 40
+    np.testing.assert_array_equal(crop_sequence(poses, "body13")[:50], crop_sequence(changed, "body13")[:50])
+
+
+def test_stepping_on_from_a_saved_state_is_the_same():
+    poses = moving_person()
+    whole = crop_sequence(poses, "body13")
+    first, second = CausalCrop("body13"), CausalCrop("body13")
+    for pose in poses[:33]:
+        first.step(pose)
+    second.restore(first.state())
+    np.testing.assert_array_equal([second.step(pose) for pose in poses[33:]], whole[33:])
+
+
+def test_hips_that_disappear_move_nothing():
+    poses = np.repeat(moving_person(ticks=1), 60, axis=0)
+    hidden = poses.copy()
+    hips_down = slice(skeleton.layout("body13").index("left_hip"), None)
+    hidden[20:40, hips_down, 2] = 0
+    seen, part = crop_sequence(poses, "body13"), crop_sequence(hidden, "body13")
+    np.testing.assert_allclose(part[:, :7], seen[:, :7], atol=0.05 * 30)  # within the fall of the length, a pixel or so
+    assert np.abs(np.diff(part[:, :7], axis=0)).max() < 0.5
+
+
+def test_hips_never_seen_still_gives_a_crop_of_the_shoulders():
+    poses = moving_person()
+    poses[:, 7:, 2] = 0
+    cropped = crop_sequence(poses, "body13")
+    assert (cropped[:, 7:] == 0).all()
+    assert (cropped[:, 1:3, 2] == 1).all()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=15, deadline=None)
+def test_nothing_that_comes_in_makes_it_give_nan_and_missing_stays_missing(layout, seed):
+    rng = np.random.default_rng(seed)
+    poses = moving_person(layout, ticks=20, seed=seed)
+    poses[rng.random(poses.shape) < 0.2] = rng.choice([np.nan, np.inf, -np.inf, 0.0, 1e30])
+    cropped = crop_sequence(poses, layout)
+    assert np.isfinite(cropped).all()
+    missing = ~np.isfinite(poses).all(axis=-1) | (poses[..., 2] <= 0)
+    assert (cropped[missing] == 0).all()
+
+
+def test_the_first_tick_is_as_good_as_a_later_one():
+    still = np.repeat(moving_person(ticks=1), 50, axis=0)
+    cropped = crop_sequence(still, "body13")
+    np.testing.assert_allclose(cropped[0], cropped[-1], atol=1e-4)
+
+
+def test_after_a_long_absence_it_starts_anew():
+    here, elsewhere = moving_person(ticks=40), moving_person(ticks=40) * (2, 2, 1) + (500, 300, 0)
+    gone = np.zeros((80, 13, 3), np.float32)
+    cropped = crop_sequence(np.concatenate([here, gone, elsewhere]), "body13")
+    np.testing.assert_allclose(cropped[-40:], crop_sequence(elsewhere, "body13"), atol=1e-3)
+
+
+def test_a_pose_of_another_layout_is_refused():
+    with pytest.raises(ValueError, match="expected a pose"):
+        CausalCrop("body13").step(np.zeros((17, 3)))
