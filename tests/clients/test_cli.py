@@ -1,0 +1,57 @@
+"""The command line: help is complete and light, a user's mistake is one line and status 2."""
+
+import subprocess
+import sys
+
+import pytest
+
+from clients.cli import COMMANDS, build_app, main
+from engine.errors import ConfigError
+
+
+def lockstep(*arguments):
+    return subprocess.run([sys.executable, "-m", "clients.cli", *arguments], capture_output=True, text=True, timeout=120)
+
+
+def test_help_names_every_command_without_importing_anything_heavy():
+    code = (
+        "import sys; sys.argv=['lockstep','--help']\n"
+        "from clients.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('torch','mediapipe','cv2','numba','onnxruntime','matplotlib') if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert all(f"  {name} " in result.stdout for name in COMMANDS)
+    assert result.stdout.rstrip().endswith("[]")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name):
+    result = lockstep(name, "--help")
+    assert result.returncode == 0, result.stderr
+    assert "Usage: " in result.stdout and "--help" in result.stdout
+
+
+def test_an_unknown_command_is_refused_with_status_2():
+    result = lockstep("dance")
+    assert result.returncode == 2
+    assert "No such command" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_a_users_mistake_is_one_line_and_status_2(monkeypatch, capsys):
+    def broken(_asked):
+        def run(args):
+            raise ConfigError("the setting is wrong", expected="a", found="b", next_step="Correct it.")
+
+        return run
+
+    monkeypatch.setattr("clients.cli.build_app", broken)
+    with pytest.raises(SystemExit) as end:
+        main(["run"])
+    assert end.value.code == 2
+    assert capsys.readouterr().err == "lockstep: the setting is wrong: expected a, found b. Correct it.\n"
+
+
+def test_the_table_of_commands_and_the_application_agree():
+    assert {command.name for command in build_app(None).registered_commands} == set(COMMANDS)
