@@ -57,6 +57,7 @@ class Station:
         self._locate, self._number, self._sinks = locate, number, tuple(sinks)
         self._stopping = False
         self._frame_times: deque[float] = deque(maxlen=90)
+        self._first_s: float | None = None
         self._latency_ms: dict[str, tuple[float, float]] = {}
 
     def run(self) -> None:
@@ -92,10 +93,18 @@ class Station:
     def _measure(self, frame: Frame, taken_s: float, located_s: float) -> None:
         now_s = time.monotonic()
         self.frames += 1
+        self._first_s = now_s if self._first_s is None else self._first_s
         self._frame_times.append(now_s)
         self.latency.add("wait", 1000 * (taken_s - frame.captured_monotonic_s))
         self.latency.add("after_pose", 1000 * (now_s - located_s))
         self.latency.add("total", 1000 * (now_s - frame.captured_monotonic_s))
+
+    @property
+    def mean_fps(self) -> float:
+        """Frames per second from the first frame to the last."""
+        if self._first_s is None or self.frames < 2 or self._frame_times[-1] <= self._first_s:
+            return 0.0
+        return (self.frames - 1) / (self._frame_times[-1] - self._first_s)
 
     @property
     def fps(self) -> float:
