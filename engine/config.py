@@ -143,3 +143,36 @@ def load_station(path: Path) -> StationConfig:
             "store": config.store.model_copy(update={"url": config.store.url or f"sqlite:///{base / config.station}.db"}),
         }
     )
+
+
+def station_from_options(
+    station: Path | None, source: str | None, reference: Path | None, bundle: str | None, policy: str | None, publish: bool
+) -> StationConfig:
+    """The settings of `lockstep run`: a YAML file with options overriding it, or a source and a reference alone.
+
+    A station given by options alone keeps its events in memory and is on the bus only if `publish` is set.
+    Raises ConfigError.
+    """
+    if station is None and (source is None or reference is None):
+        raise ConfigError(
+            "nothing to run",
+            expected="STATION.yaml, or both --source and --reference",
+            found=f"--source {source}" if source else f"--reference {reference}" if reference else "neither",
+            next_step="Build a reference with `lockstep reference build DEMO -o my.ref`, or see it work with `lockstep demo`.",
+        )
+    if station is not None:
+        config = load_station(station)
+    else:
+        config = StationConfig(reference=reference or Path(), store=StoreConfig(url="sqlite://"))
+        if not publish:
+            config = config.model_copy(update={"bus": BusConfig(publish=None, requests=None)})
+    if policy is not None and policy not in ("freshest", "every"):
+        raise ConfigError("unknown --policy", expected="freshest or every", found=policy)
+    changed = {key: value for key, value in (("open", source), ("policy", policy)) if value is not None}
+    return config.model_copy(
+        update={
+            "source": config.source.model_copy(update=changed),
+            "reference": reference or config.reference,
+            "bundle": bundle or config.bundle,
+        }
+    )
