@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.evaluate.metrics import squared_distances
+from training.evaluate.streams import Stream
 
 Labelled = tuple[NDArray[np.floating], NDArray[np.int64]]
 """Features (N, D) and phases (N,) of one reference."""
@@ -61,3 +62,17 @@ def _advanced(belief: NDArray[np.float64], step: int, trimmed: bool) -> NDArray[
         moved[-1] += moved[:step].sum()
         moved[:step] = 0.0
     return moved
+
+
+def boundary_errors(carried: NDArray[np.int64], stream: Stream) -> NDArray[np.float64]:
+    """Seconds between each true phase boundary of a stream and where the carried phases (T,) put it.
+
+    Within its cycle, a boundary is put at the split with the fewest frames on the wrong side of it.
+    """
+    errors = []
+    for frame, phase in stream.boundaries:
+        cycle = np.flatnonzero(stream.cycle == stream.cycle[frame])
+        after = carried[cycle] >= phase
+        wrong = np.concatenate([[0], np.cumsum(after)]) + np.concatenate([np.cumsum(~after[::-1])[::-1], [0]])
+        errors.append(abs(cycle[0] + int(wrong.argmin()) - frame) / stream.rate_hz)
+    return np.array(errors)

@@ -7,7 +7,7 @@ trains on the rest, its references come from the rest, and the tuning clips are 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -15,12 +15,10 @@ from numpy.typing import NDArray
 
 from engine.errors import DataError
 from training.datasets.base import Clip, Dataset
+from training.evaluate.controls import Features
 from training.evaluate.label_transfer import forward_hmm, nearest
 from training.evaluate.metrics import average_precision
 from training.evaluate.streams import Stream, compose
-
-Features = Callable[[Sequence[NDArray[np.float32]]], list[NDArray[np.float32]]]
-"""Poses of several recordings, each (T, K, 3) in pixels → features of each, (T, D)."""
 
 TUNING_SHARE = 5
 """One training clip in so many is for tuning."""
