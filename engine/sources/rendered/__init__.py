@@ -5,6 +5,17 @@ parameters → performance (what is done when: `simulate`) → kinematics (joint
 
 from engine.sources.rendered.parameters import NOMINAL_S, PHASES, Deviation, StationParams
 from engine.sources.rendered.performance import simulate
+from engine.sources.rendered.station import RenderedStation
 from engine.sources.rendered.truth import FrameTruth, Truth, TruthEvent
 
-__all__ = ["NOMINAL_S", "PHASES", "Deviation", "FrameTruth", "StationParams", "Truth", "TruthEvent", "simulate"]
+__all__ = [
+    "NOMINAL_S",
+    "PHASES",
+    "Deviation",
+    "FrameTruth",
+    "RenderedStation",
+    "StationParams",
+    "Truth",
+    "TruthEvent",
+    "simulate",
+]

@@ -1,0 +1,51 @@
+"""The rendered station as a source: every frame drawn, every frame with its ground truth."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from engine.sources.base import Frame
+from engine.sources.rendered.parameters import StationParams
+from engine.sources.rendered.performance import Performance
+from engine.sources.rendered.scene import Scene
+from engine.sources.rendered.worker import Still
+
+
+class RenderedStation:
+    """A `Source` (see engine.sources.base) whose frames carry `truth`, a FrameTruth.
+
+        for frame in RenderedStation(StationParams.random(seed=3, cycles=5)):
+            show(frame.image, frame.truth.phase)
+
+    Frames are drawn as fast as they are asked for; `LiveSource` paces them like a camera.
+    """
+
+    live = False
+    layout = None
+
+    def __init__(self, params: StationParams) -> None:
+        self.params = params
+        self.name = f"rendered station {params.seed}"
+        self.fps = params.fps
+        self.size = params.size
+        self._performance = Performance(params)
+        self._scene = Scene(params)
+
+    def __len__(self) -> int:
+        return self._performance.frames
+
+    def __iter__(self) -> Iterator[Frame]:
+        index = 0
+        for times, figure, truth in self._performance.chunks():
+            shake = self._performance.shake(times)
+            for i in range(len(times)):
+                still = Still(figure.joints[i], figure.torso[i], figure.head[i])
+                now = truth.frame(i)
+                working = now.status in ("on_task", "paused")
+                image = self._scene.draw(still, now.phase if working else None, now.phase_progress, shake[i])
+                yield Frame(index, float(times[i]), image, None, time.monotonic(), now)
+                index += 1
+
+    def close(self) -> None:
+        """Nothing to release."""

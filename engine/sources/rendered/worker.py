@@ -1,0 +1,433 @@
+"""The worker in pixels: legs, torso, head, arms and what they hold, drawn back to front from a figure's joints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.sources.rendered import brush
+from engine.sources.rendered import kinematics as kin
+from engine.sources.rendered.brush import Image, shade
+from engine.sources.rendered.parameters import Colour, StationParams
+
+Array = NDArray[np.float64]
+
+# Half-widths and half-depths of the torso at heights from hip (0) to shoulder (1), as fractions of body height.
+_TORSO = (
+    (-0.14, 0.092, 0.066),
+    (0.0, 0.094, 0.066),
+    (0.16, 0.088, 0.060),
+    (0.36, 0.083, 0.056),
+    (0.62, 0.098, 0.064),
+    (0.82, 0.112, 0.062),
+    (0.95, 0.110, 0.054),
+    (1.04, 0.076, 0.044),
+    (1.10, 0.036, 0.036),
+)
+_HEAD_WIDTH, _HEAD_HEIGHT, _HEAD_DEPTH = 0.044, 0.066, 0.056
+
+
+@dataclass(frozen=True)
+class Still:
+    """One frame of a figure, with its projection."""
+
+    joints: Array
+    """(13, 3) metres."""
+    torso: Array
+    head: Array
+    """(3, 3) axes."""
+
+
+Held = Callable[[Image, Array, Array], None]
+"""Draws what the hands hold, given the right and the left hand's pixel x, y, pixels per metre."""
+
+
+class Worker:
+    """Draws one worker, whose clothes and camera do not change."""
+
+    def __init__(self, params: StationParams, camera: kin.Camera) -> None:
+        self._look, self._body, self._camera = params.look, params.body, camera
+        self._h = params.body.height_m
+        self._light = params.view.light_side
+        tint = light_tint(params)
+        self._tint = tint
+
+    def _lit(self, colour: Colour) -> tuple[int, int, int]:
+        b, g, r = (min(255, round(c * t)) for c, t in zip(colour, self._tint, strict=True))
+        return b, g, r
+
+    def draw_body(self, image: Image, still: Still) -> None:
+        """Everything that stands behind the bench: legs, arms behind the torso, torso and head."""
+        pixels = self._camera.project(still.joints)
+        self._legs(image, pixels)
+        for side in self._order(still):
+            if self._behind(still, side):
+                self._arm(image, still, pixels, side)
+        facing = float(still.torso[2, 2])
+        if facing >= 0:
+            self._torso(image, still, facing)
+            self._head(image, still)
+        else:  # seen from behind, the hair falls over the collar
+            self._torso(image, still, facing)
+            self._head(image, still)
+
+    def draw_arms(self, image: Image, still: Still, held: Held | None) -> None:
+        """The arms in front of the torso, over the bench, and what the hands hold."""
+        pixels = self._camera.project(still.joints)
+        front = [side for side in self._order(still) if not self._behind(still, side)]
+        for side in front:
+            self._arm(image, still, pixels, side, hand=False)
+        if held is not None and len(front) == 2:
+            held(image, self._palm(still, -1), self._palm(still, 1))
+        for side in front:
+            self._hand(image, still, side)
+
+    def _order(self, still: Still) -> list[int]:
+        """Sides from the farther to the nearer arm: -1 the worker's right, 1 the left."""
+        depth = {1: still.joints[kin.L_ELBOW, 2], -1: still.joints[kin.R_ELBOW, 2]}
+        return sorted(depth, key=lambda side: depth[side])
+
+    def _behind(self, still: Still, side: int) -> bool:
+        elbow, wrist = (kin.L_ELBOW, kin.L_WRIST) if side > 0 else (kin.R_ELBOW, kin.R_WRIST)
+        chest = still.joints[[kin.L_SHOULDER, kin.R_SHOULDER], 2].mean()
+        return bool(still.joints[[elbow, wrist], 2].mean() < chest - 0.01 * self._h)
+
+    def _palm(self, still: Still, side: int) -> Array:
+        """Pixel x, y, pixels per metre of the middle of the palm."""
+        elbow, wrist = (kin.L_ELBOW, kin.L_WRIST) if side > 0 else (kin.R_ELBOW, kin.R_WRIST)
+        along = still.joints[wrist] - still.joints[elbow]
+        along /= max(float(np.linalg.norm(along)), 1e-6)
+        along = along + np.array([-0.35 * side, -0.25, 0.3])
+        along /= np.linalg.norm(along)
+        return self._camera.project(still.joints[wrist] + 0.052 * self._h * along)
+
+    def _legs(self, image: Image, pixels: Array) -> None:
+        colour = self._lit(self._look.trousers)
+        size = self._h * self._body.build
+        for hip, knee, ankle in ((kin.L_HIP, kin.L_KNEE, kin.L_ANKLE), (kin.R_HIP, kin.R_KNEE, kin.R_ANKLE)):
+            s = pixels[hip, 2] * size
+            brush.limb(image, pixels[knee], pixels[ankle], 0.034 * s, 0.026 * s, colour, self._light)
+            brush.limb(image, pixels[hip], pixels[knee], 0.052 * s, 0.036 * s, colour, self._light)
+
+    def _contour(self, still: Still, grow: float = 1.0) -> tuple[Array, Array]:
+        """Left and right outline of the torso in the picture, bottom to top (9, 2) each."""
+        top = still.joints[[kin.L_SHOULDER, kin.R_SHOULDER]].mean(0)
+        bottom = still.joints[[kin.L_HIP, kin.R_HIP]].mean(0)
+        rows = np.array(_TORSO)
+        centres = bottom + rows[:, :1] * (top - bottom)
+        across, forward = still.torso[:, 0], still.torso[:, 2]
+        shoulders = 1 + (self._body.shoulders - 1) * np.clip(rows[:, 0], 0, 1)
+        width = rows[:, 1] * self._h * shoulders * (0.55 + 0.45 * self._body.build)
+        depth = rows[:, 2] * self._h * self._body.build
+        half = np.hypot(width * across[0], depth * forward[0]) * grow
+        pixels = self._camera.project(centres)
+        reach = half * pixels[:, 2]
+        tilt = np.array([np.hypot(across[0], across[2]), -across[1] * np.sign(across[0] or 1)])
+        return pixels[:, :2] - reach[:, None] * tilt, pixels[:, :2] + reach[:, None] * tilt
+
+    def _torso(self, image: Image, still: Still, facing: float) -> None:
+        shirt = self._lit(self._look.shirt)
+        left, right = self._contour(still)
+        middle = (left + right) / 2
+
+        def band(a: float, b: float, rows: slice = slice(None)) -> Array:
+            """The part of the torso from fraction a to b of its width, -1 left edge, 1 right edge."""
+            half = (right - left) / 2
+            return np.concatenate([(middle + a * half)[rows], (middle + b * half)[rows][::-1]])
+
+        brush.polygon(image, band(-1.02, 1.02), shade(shirt, 0.55))
+        lit, dark = (-1, 1) if self._light < 0 else (1, -1)
+        brush.polygon(image, band(lit * 0.97, dark * 0.93), shade(shirt, 0.8))
+        brush.polygon(image, band(lit * 0.93, dark * 0.68), shade(shirt, 0.92))
+        brush.polygon(image, band(lit * 0.86, dark * 0.30), shade(shirt, 1.0))
+        brush.polygon(image, band(lit * 0.66, lit * 0.12, slice(2, 7)), shade(shirt, 1.07))
+        width = float(np.hypot(*(right[5] - left[5]))) / 2
+        # Folds: creases from the armpits and at the waist.
+        for fraction, row, to, row_to in (
+            (-0.72, 5, -0.35, 4),
+            (0.72, 5, 0.35, 4),
+            (-0.9, 3, -0.45, 2),
+            (0.85, 3, 0.5, 2),
+        ):
+            half_a, half_b = (right[row] - left[row]) / 2, (right[row_to] - left[row_to]) / 2
+            crease = np.stack([middle[row] + fraction * half_a, middle[row_to] + to * half_b])
+            brush.line(image, crease, shade(shirt, 0.74), 0.03 * width)
+        if facing <= 0.15:
+            return
+        chest = float(still.torso[0, 2])  # where the middle of the front has turned to
+        front = middle + (chest * 0.8) * (right - left) / 2
+        collar = self._lit(self._look.skin)
+        neck = np.array([front[8] + (-0.24 * width, 0), front[8] + (0.24 * width, 0), front[6] + (0, -0.06 * width)])
+        brush.polygon(image, neck, shade(collar, 0.8))
+        for sign in (-1, 1):
+            flap = np.array(
+                [
+                    front[8] + (sign * 0.2 * width, -0.03 * width),
+                    front[8] + (sign * 0.42 * width, 0.06 * width),
+                    front[6] + (sign * 0.26 * width, 0.1 * width),
+                    front[6] + (0, -0.04 * width),
+                ]
+            )
+            brush.polygon(image, flap, shade(shirt, 1.16 if sign == lit else 0.88))
+        brush.line(image, front[1:7], shade(shirt, 0.68), 0.02 * width)
+        for row in (5, 4, 3):
+            brush.ellipse(image, front[row] + (0.05 * width, 0), (0.025 * width, 0.025 * width), shade(shirt, 1.35))
+        if self._look.apron is not None:
+            self._apron(image, front, width, lit)
+        else:
+            pocket = front[5] + np.array([0.45 * width, 0.12 * width])
+            shape = np.array([[-0.2, -0.16], [0.2, -0.16], [0.2, 0.18], [0, 0.26], [-0.2, 0.18]]) * width
+            brush.polygon(image, pocket + shape, shade(shirt, 0.86))
+            brush.polygon(
+                image,
+                pocket + shape[:2].repeat(2, 0) + np.array([[0, 0], [0, 7], [0, 7], [0, 0]]) * width / 60,
+                shade(shirt, 0.72),
+            )
+
+    def _apron(self, image: Image, front: Array, width: float, lit: int) -> None:
+        assert self._look.apron is not None
+        apron = self._lit(self._look.apron)
+        bib = np.concatenate(
+            [
+                front[[0, 1, 2, 3, 4, 5]]
+                + np.array([[-0.78, 0], [-0.78, 0], [-0.74, 0], [-0.62, 0], [-0.5, 0], [-0.42, 0]]) * width,
+                (
+                    front[[0, 1, 2, 3, 4, 5]]
+                    + np.array([[0.78, 0], [0.78, 0], [0.74, 0], [0.62, 0], [0.5, 0], [0.42, 0]]) * width
+                )[::-1],
+            ]
+        )
+        brush.polygon(image, bib, shade(apron, 0.95))
+        for sign in (-1, 1):
+            strap = np.stack([front[5] + (sign * 0.38 * width, 0), front[8] + (sign * 0.34 * width, 0.05 * width)])
+            brush.line(image, strap, shade(apron, 1.1 if sign == lit else 0.8), 0.09 * width)
+        brush.line(image, front[[2, 2]] + np.array([[-0.5, 0], [0.5, 0]]) * width, shade(apron, 0.75), 0.03 * width)
+
+    def _head(self, image: Image, still: Still) -> None:
+        look, h = self._look, self._h
+        skin, hair = self._lit(look.skin), self._lit(look.hair)
+        ears = still.joints[kin.HEAD]
+        axes = still.head
+
+        def at(x: float, y: float, z: float) -> Array:
+            return self._camera.project(ears + axes @ (np.array([x, y, z]) * h))
+
+        centre = at(0, 0.006, 0.008)
+        s = centre[2] * h
+        facing, turned = float(axes[2, 2]), float(axes[0, 2])
+        tilt = float(np.degrees(np.arctan2(-axes[1, 0], axes[0, 0] if abs(axes[0, 0]) > 0.2 else 1.0)))
+        width = np.hypot(_HEAD_WIDTH * facing, _HEAD_DEPTH * turned) * s
+        neck_top, neck_low = (
+            at(0, -0.035, -0.006),
+            self._camera.project(
+                still.joints[[kin.L_SHOULDER, kin.R_SHOULDER]].mean(0) + still.torso @ np.array([0, 0.022, 0.0]) * h
+            ),
+        )
+        # Hair behind the head, then the neck in front of it (or under it, from behind).
+        if look.long_hair:
+            brush.limb(image, at(0, 0.02, -0.02), at(0, -0.06, -0.03), 1.22 * width, 1.05 * width, hair, self._light)
+        brush.limb(image, neck_low, neck_top, 0.034 * s, 0.03 * s, shade(skin, 0.82), self._light)
+        for sign in (-1, 1):
+            ear = at(sign * _HEAD_WIDTH * 1.02, -0.002, 0)
+            if sign * turned < 0.45:
+                brush.ellipse(image, ear, (0.0085 * s, 0.0165 * s), shade(skin, 0.72))
+                brush.ellipse(image, ear + (-sign * 0.001 * s, 0, 0), (0.0062 * s, 0.0135 * s), shade(skin, 0.92))
+        brush.ellipse(image, centre, (width, _HEAD_HEIGHT * s), shade(skin, 0.68), tilt)
+        side = self._light
+        brush.ellipse(
+            image,
+            centre + (side * 0.0025 * s, -0.001 * s, 0),
+            (0.95 * width, 0.97 * _HEAD_HEIGHT * s),
+            shade(skin, 0.9),
+            tilt,
+        )
+        brush.ellipse(
+            image, centre + (side * 0.008 * s, -0.002 * s, 0), (0.78 * width, 0.88 * _HEAD_HEIGHT * s), skin, tilt
+        )
+        brush.ellipse(
+            image,
+            centre + (side * 0.014 * s, -0.02 * s, 0),
+            (0.42 * width, 0.38 * _HEAD_HEIGHT * s),
+            shade(skin, 1.06),
+            tilt,
+        )
+        if facing > 0.1:
+            self._face(image, at, s, facing, turned, skin, hair)
+        self._hair(image, at, s, width, facing, turned, tilt, hair)
+
+    def _face(
+        self,
+        image: Image,
+        at: Callable[[float, float, float], Array],
+        s: float,
+        facing: float,
+        turned: float,
+        skin: Colour,
+        hair: Colour,
+    ) -> None:
+        squeeze = max(0.35, facing)
+        for sign in (-1, 1):
+            if sign * turned < -0.75:
+                continue  # the far eye of a profile
+            eye = at(sign * 0.0185, 0.008, 0.047)
+            brush.ellipse(image, eye + (0, -0.001 * s, 0), (0.0125 * s * squeeze, 0.0085 * s), shade(skin, 0.8))
+            brush.ellipse(image, eye, (0.0098 * s * squeeze, 0.0052 * s), (238, 240, 242))
+            brush.ellipse(
+                image, eye + (turned * 0.003 * s, 0.0005 * s, 0), (0.0047 * s * squeeze, 0.0049 * s), (44, 58, 78)
+            )
+            brush.ellipse(image, eye + (turned * 0.003 * s, 0.0005 * s, 0), (0.0023 * s, 0.0025 * s), (14, 14, 18))
+            lid = np.stack(
+                [
+                    (eye + np.array(d) * s)[:2]
+                    for d in ((-0.0105 * squeeze, -0.001, 0), (0, -0.0062, 0), (0.0105 * squeeze, -0.001, 0))
+                ]
+            )
+            brush.line(image, lid, shade(skin, 0.42), 0.0028 * s)
+            brow = np.stack(
+                [at(sign * x, y, 0.049)[:2] for x, y in ((0.0085, 0.0235), (0.019, 0.0265), (0.0295, 0.0225))]
+            )
+            brush.line(image, brow, shade(hair, 0.9), 0.005 * s)
+        tip, bridge = at(0, -0.012, 0.066), at(0, 0.008, 0.053)
+        shadow = np.stack([bridge[:2], (tip + (-self._light * 0.009 * s, 0.001 * s, 0))[:2], tip[:2]])
+        brush.polygon(image, shadow, shade(skin, 0.8))
+        brush.ellipse(image, tip, (0.0085 * s, 0.006 * s), shade(skin, 0.93))
+        brush.ellipse(image, tip + (self._light * 0.002 * s, -0.002 * s, 0), (0.0035 * s, 0.003 * s), shade(skin, 1.12))
+        for sign in (-1, 1):
+            brush.ellipse(image, tip + (sign * 0.0045 * s, 0.0045 * s, 0), (0.0022 * s, 0.0013 * s), shade(skin, 0.45))
+        lips = (round(0.55 * skin[0]), round(0.55 * skin[1]), round(0.85 * skin[2]))
+        mouth = at(0, -0.0315, 0.05)
+        brush.ellipse(image, mouth, (0.0155 * s * squeeze, 0.0048 * s), lips)
+        corner = np.stack([at(x, y, 0.05)[:2] for x, y in ((-0.0155, -0.0305), (0, -0.0325), (0.0155, -0.0305))])
+        brush.line(image, corner, shade(lips, 0.55), 0.002 * s)
+        brush.ellipse(image, at(0, -0.042, 0.047), (0.009 * s * squeeze, 0.0022 * s), shade(skin, 0.85))
+        if self._look.glasses:
+            frame = (48, 44, 44)
+            for sign in (-1, 1):
+                centre = at(sign * 0.019, 0.008, 0.052)
+                ring = np.array([(np.cos(a), np.sin(a)) for a in np.linspace(0, 2 * np.pi, 17)]) * (
+                    0.0145 * s * squeeze,
+                    0.0115 * s,
+                )
+                brush.line(image, centre[:2] + ring, frame, 0.0026 * s)
+            brush.line(image, np.stack([at(x, 0.011, 0.056)[:2] for x in (-0.005, 0.005)]), frame, 0.0026 * s)
+
+    def _hair(
+        self,
+        image: Image,
+        at: Callable[[float, float, float], Array],
+        s: float,
+        width: float,
+        facing: float,
+        turned: float,
+        tilt: float,
+        hair: Colour,
+    ) -> None:
+        """Hair or a cap: the crown, with a hairline over the forehead in front and down to the neck behind."""
+        cap = self._look.cap
+        colour = self._lit(cap) if cap is not None else hair
+        crown = at(0, 0.006, 0.006)
+        if facing < -0.1:  # from behind the whole head is hair
+            brush.ellipse(
+                image, crown + (0, -0.006 * s, 0), (1.04 * width, 1.0 * _HEAD_HEIGHT * s), shade(hair, 0.85), tilt
+            )
+            brush.ellipse(
+                image,
+                crown + (self._light * 0.012 * s, -0.02 * s, 0),
+                (0.6 * width, 0.6 * _HEAD_HEIGHT * s),
+                shade(hair, 1.15),
+                tilt,
+            )
+        top = np.linspace(np.pi, 2 * np.pi, 15)
+        outline = np.stack([1.06 * width * np.cos(top), 1.07 * _HEAD_HEIGHT * s * np.sin(top)], -1)
+        angle = np.radians(tilt)
+        spin = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        hairline = 0.40 if cap is None else 0.36
+        drop = 0.12 if facing > 0 else 0.55
+        lower = np.array(
+            [[1.04, drop], [0.9, -0.12], [0.72 + 0.25 * turned, -hairline - 0.08], [0.2 + 0.5 * turned, -hairline - 0.18],
+             [-0.3 + 0.5 * turned, -hairline - 0.12], [-0.74 + 0.25 * turned, -hairline], [-0.9, -0.12], [-1.04, drop]]
+        ) * (width, _HEAD_HEIGHT * s)  # fmt: skip
+        shape = crown[:2] + np.concatenate([outline, lower]) @ spin.T
+        brush.polygon(image, shape, shade(colour, 0.85))
+        gloss = crown[:2] + (np.array([[self._light * 0.35 * width, -0.84 * _HEAD_HEIGHT * s]]) @ spin.T)[0]
+        brush.ellipse(
+            image, gloss, (0.42 * width, 0.11 * _HEAD_HEIGHT * s), shade(colour, 1.22), tilt + 12 * self._light
+        )
+        if cap is not None and facing > 0.1:
+            peak = np.stack(
+                [
+                    at(x, y, z)[:2]
+                    for x, y, z in (
+                        (-0.043, 0.034, 0.03),
+                        (-0.034, 0.03, 0.075),
+                        (0, 0.028, 0.088),
+                        (0.034, 0.03, 0.075),
+                        (0.043, 0.034, 0.03),
+                        (0, 0.043, 0.05),
+                    )
+                ]
+            )
+            brush.polygon(image, peak, shade(colour, 0.7))
+
+    def _arm(self, image: Image, still: Still, pixels: Array, side: int, hand: bool = True) -> None:
+        shoulder, elbow, wrist = (
+            (kin.L_SHOULDER, kin.L_ELBOW, kin.L_WRIST) if side > 0 else (kin.R_SHOULDER, kin.R_ELBOW, kin.R_WRIST)
+        )
+        a, b, c = pixels[shoulder], pixels[elbow], pixels[wrist]
+        size = self._h * (0.5 + 0.5 * self._body.build)
+        shirt, skin = self._lit(self._look.shirt), self._lit(self._look.skin)
+        lower = shirt if self._look.long_sleeves else skin
+        slim = 1.0 if self._look.long_sleeves else 0.86
+        brush.limb(image, b, c, 0.029 * slim * size * b[2], 0.0195 * slim * size * c[2], lower, self._light)
+        brush.limb(image, a, b, 0.037 * size * a[2], 0.030 * size * b[2], shirt, self._light)
+        along = c[:2] - b[:2]
+        across = np.array([-along[1], along[0]]) / max(float(np.hypot(*along)), 1e-6)
+        if self._look.long_sleeves:
+            cuff = np.stack([b[:2] + 0.93 * along + t * across * 0.022 * size * c[2] for t in (-1, 1)])
+            brush.line(image, cuff, shade(shirt, 0.7), 0.008 * size * c[2])
+        else:
+            hem = np.stack([a[:2] + 0.9 * (b - a)[:2] + t * _across(a, b) * 0.03 * size * b[2] for t in (-1, 1)])
+            brush.line(image, hem, shade(shirt, 0.65), 0.006 * size * b[2])
+        if hand:
+            self._hand(image, still, side)
+
+    def _hand(self, image: Image, still: Still, side: int) -> None:
+        wrist = self._camera.project(still.joints[kin.L_WRIST if side > 0 else kin.R_WRIST])
+        palm = self._palm(still, side)
+        s = palm[2] * self._h
+        colour = self._lit(self._look.gloves or self._look.skin)
+        along = palm[:2] - wrist[:2]
+        length = max(float(np.hypot(*along)), 1e-6)
+        along = along / length
+        across = np.array([-along[1], along[0]])
+        inward = across if across[0] * side < 0 else -across
+        # Thumb, palm, and four fingers curled a little: short strokes side by side.
+        brush.limb(
+            image,
+            wrist[:2] + 0.5 * length * along + 0.012 * s * inward,
+            palm[:2] + 0.028 * s * inward + 0.006 * s * along,
+            0.0095 * s,
+            0.0075 * s,
+            colour,
+            self._light,
+        )
+        brush.limb(image, wrist[:2] + 0.15 * length * along, palm[:2], 0.0175 * s, 0.0205 * s, colour, self._light)
+        for place in (-0.0135, -0.0045, 0.0045, 0.0135):
+            knuckle = palm[:2] + place * s * across + 0.010 * s * along
+            tip = knuckle + along * s * (0.026 - 9 * abs(place) * 0.045) + inward * 0.004 * s
+            brush.polygon(image, brush.capsule(knuckle, tip, 0.0062 * s, 0.0053 * s), shade(colour, 0.72))
+            brush.polygon(image, brush.capsule(knuckle, tip, 0.0046 * s, 0.0041 * s), shade(colour, 1.02))
+
+
+def _across(a: Array, b: Array) -> Array:
+    along = (b - a)[:2]
+    return np.array([-along[1], along[0]]) / max(float(np.hypot(*along)), 1e-6)
+
+
+def light_tint(params: StationParams) -> tuple[float, float, float]:
+    """What the light does to a colour: factors for blue, green and red."""
+    view = params.view
+    return view.brightness * (1 - 0.12 * view.warmth), view.brightness, view.brightness * (1 + 0.10 * view.warmth)
