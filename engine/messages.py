@@ -57,6 +57,8 @@ class Hello(msgspec.Struct, frozen=True, tag_field="kind", tag="hello"):
     limbs: list[tuple[int, int]]
     rate_hz: float
     bundle: str
+    log: str = ""
+    """Identity of the event log: another one means that event numbers started anew."""
     schema: int = SCHEMA
 
 
@@ -116,7 +118,57 @@ class Heartbeat(msgspec.Struct, frozen=True, tag_field="kind", tag="heartbeat"):
     wall_s: float
     last_seq: int
     health: dict[str, str] = {}
+    log: str = ""
+    """Identity of the event log, as in Hello."""
     schema: int = SCHEMA
 
 
 Message = Hello | State | Event | Heartbeat
+
+
+# What is asked of a publisher over its request socket, and what it answers: `[empty part, MessagePack map]`.
+
+
+class GetHello(msgspec.Struct, frozen=True, tag_field="kind", tag="get_hello"):
+    """Answered with Hello."""
+
+    schema: int = SCHEMA
+
+
+class GetEvents(msgspec.Struct, frozen=True, tag_field="kind", tag="get_events"):
+    """Answered with Events: what is stored from `first_seq` on, oldest first, at most `limit` (and never over 500)."""
+
+    first_seq: int
+    limit: int = 500
+    schema: int = SCHEMA
+
+
+class Confirm(msgspec.Struct, frozen=True, tag_field="kind", tag="confirm"):
+    """A barcode, a PLC bit or a person says that a phase is done. Answered with Done."""
+
+    phase: str
+    schema: int = SCHEMA
+
+
+class Events(msgspec.Struct, frozen=True, tag_field="kind", tag="events"):
+    """A piece of the stored sequence. Ask again from the last `seq` + 1 until `last_seq` is reached."""
+
+    station: str
+    log: str
+    first_seq: int
+    """Oldest number still kept; asking for less gives what is left."""
+    last_seq: int
+    events: list[msgspec.Raw]
+    schema: int = SCHEMA
+
+
+class Done(msgspec.Struct, frozen=True, tag_field="kind", tag="done"):
+    """Accepted, or refused with the reason."""
+
+    ok: bool
+    reason: str = ""
+    schema: int = SCHEMA
+
+
+Request = GetHello | GetEvents | Confirm
+Reply = Hello | Events | Done
