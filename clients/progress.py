@@ -1,0 +1,18 @@
+"""A progress bar over the seconds of a recording."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+
+@contextmanager
+def progress_bar(console: Console, name: str, duration_s: float | None) -> Iterator[Callable[[float], None]]:
+    """Yields a function that takes the time reached. Unknown duration: the bar pulses. Gone when the block ends."""
+    columns = (TextColumn("{task.description}"), BarColumn(40), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(name, total=duration_s)
+        yield lambda time_s: progress.update(task, completed=time_s)
