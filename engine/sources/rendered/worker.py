@@ -27,7 +27,7 @@ _TORSO = (
     (1.04, 0.076, 0.044),
     (1.10, 0.036, 0.036),
 )
-_HEAD_WIDTH, _HEAD_HEIGHT, _HEAD_DEPTH = 0.044, 0.066, 0.056
+_HEAD_WIDTH, _HEAD_HEIGHT, _HEAD_DEPTH = 0.047, 0.067, 0.058
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,9 @@ class Worker:
         for side in self._order(still):
             if self._behind(still, side):
                 self._arm(image, still, pixels, side)
-        facing = float(still.torso[2, 2])
-        if facing >= 0:
-            self._torso(image, still, facing)
-            self._head(image, still)
-        else:  # seen from behind, the hair falls over the collar
-            self._torso(image, still, facing)
-            self._head(image, still)
+        self._neck(image, still)
+        self._torso(image, still, float(still.torso[2, 2]))
+        self._head(image, still)
 
     def draw_arms(self, image: Image, still: Still, held: Held | None) -> None:
         """The arms in front of the torso, over the bench, and what the hands hold."""
@@ -206,6 +202,22 @@ class Worker:
             brush.line(image, strap, shade(apron, 1.1 if sign == lit else 0.8), 0.09 * width)
         brush.line(image, front[[2, 2]] + np.array([[-0.5, 0], [0.5, 0]]) * width, shade(apron, 0.75), 0.03 * width)
 
+    def _neck(self, image: Image, still: Still) -> None:
+        """The neck, and long hair behind it."""
+        ears, h = still.joints[kin.HEAD], self._h
+        base = still.joints[[kin.L_SHOULDER, kin.R_SHOULDER]].mean(0) + still.torso @ np.array([0, 0.005, 0.0]) * h
+        low, top = (
+            self._camera.project(base),
+            self._camera.project(ears + still.head @ np.array([0, -0.03, -0.004]) * h),
+        )
+        s = top[2] * h
+        if self._look.long_hair:
+            hair = self._lit(self._look.hair)
+            crown = ears + still.head @ np.array([0, 0.015, -0.02]) * h
+            nape = self._camera.project(ears + still.head @ np.array([0, -0.075, -0.03]) * h)
+            brush.limb(image, self._camera.project(crown), nape, 0.056 * s, 0.05 * s, shade(hair, 0.8), self._light)
+        brush.limb(image, low, top, 0.036 * s, 0.030 * s, shade(self._lit(self._look.skin), 0.82), self._light)
+
     def _head(self, image: Image, still: Still) -> None:
         look, h = self._look, self._h
         skin, hair = self._lit(look.skin), self._lit(look.hair)
@@ -220,16 +232,6 @@ class Worker:
         facing, turned = float(axes[2, 2]), float(axes[0, 2])
         tilt = float(np.degrees(np.arctan2(-axes[1, 0], axes[0, 0] if abs(axes[0, 0]) > 0.2 else 1.0)))
         width = np.hypot(_HEAD_WIDTH * facing, _HEAD_DEPTH * turned) * s
-        neck_top, neck_low = (
-            at(0, -0.035, -0.006),
-            self._camera.project(
-                still.joints[[kin.L_SHOULDER, kin.R_SHOULDER]].mean(0) + still.torso @ np.array([0, 0.022, 0.0]) * h
-            ),
-        )
-        # Hair behind the head, then the neck in front of it (or under it, from behind).
-        if look.long_hair:
-            brush.limb(image, at(0, 0.02, -0.02), at(0, -0.06, -0.03), 1.22 * width, 1.05 * width, hair, self._light)
-        brush.limb(image, neck_low, neck_top, 0.034 * s, 0.03 * s, shade(skin, 0.82), self._light)
         for sign in (-1, 1):
             ear = at(sign * _HEAD_WIDTH * 1.02, -0.002, 0)
             if sign * turned < 0.45:
@@ -300,7 +302,7 @@ class Worker:
         lips = (round(0.55 * skin[0]), round(0.55 * skin[1]), round(0.85 * skin[2]))
         mouth = at(0, -0.0315, 0.05)
         brush.ellipse(image, mouth, (0.0155 * s * squeeze, 0.0048 * s), lips)
-        corner = np.stack([at(x, y, 0.05)[:2] for x, y in ((-0.0155, -0.0305), (0, -0.0325), (0.0155, -0.0305))])
+        corner = np.stack([at(x, y, 0.05)[:2] for x, y in ((-0.0165, -0.0285), (0, -0.0325), (0.0165, -0.0285))])
         brush.line(image, corner, shade(lips, 0.55), 0.002 * s)
         brush.ellipse(image, at(0, -0.042, 0.047), (0.009 * s * squeeze, 0.0022 * s), shade(skin, 0.85))
         if self._look.glasses:
@@ -341,21 +343,24 @@ class Worker:
                 tilt,
             )
         top = np.linspace(np.pi, 2 * np.pi, 15)
-        outline = np.stack([1.06 * width * np.cos(top), 1.07 * _HEAD_HEIGHT * s * np.sin(top)], -1)
+        volume = 1.12 if cap is None else 1.08
+        outline = np.stack([volume * width * np.cos(top), (volume + 0.02) * _HEAD_HEIGHT * s * np.sin(top)], -1)
         angle = np.radians(tilt)
         spin = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        hairline = 0.40 if cap is None else 0.36
-        drop = 0.12 if facing > 0 else 0.55
+        line = 0.46 if cap is None else 0.40
+        drop = 0.10 if facing > 0 else 0.6
+        # The hairline, from the picture's right temple to the left one; it turns with the face.
         lower = np.array(
-            [[1.04, drop], [0.9, -0.12], [0.72 + 0.25 * turned, -hairline - 0.08], [0.2 + 0.5 * turned, -hairline - 0.18],
-             [-0.3 + 0.5 * turned, -hairline - 0.12], [-0.74 + 0.25 * turned, -hairline], [-0.9, -0.12], [-1.04, drop]]
+            [(volume, 0.02), (1.04, drop), (0.93, drop), (0.86, -0.3 * line), (0.76 + 0.2 * turned, -0.8 * line),
+             (0.4 + 0.45 * turned, -1.18 * line), (-0.1 + 0.5 * turned, -1.25 * line), (-0.5 + 0.45 * turned, -1.1 * line),
+             (-0.78 + 0.2 * turned, -0.75 * line), (-0.86, -0.3 * line), (-0.93, drop), (-1.04, drop), (-volume, 0.02)]
         ) * (width, _HEAD_HEIGHT * s)  # fmt: skip
-        shape = crown[:2] + np.concatenate([outline, lower]) @ spin.T
-        brush.polygon(image, shape, shade(colour, 0.85))
-        gloss = crown[:2] + (np.array([[self._light * 0.35 * width, -0.84 * _HEAD_HEIGHT * s]]) @ spin.T)[0]
-        brush.ellipse(
-            image, gloss, (0.42 * width, 0.11 * _HEAD_HEIGHT * s), shade(colour, 1.22), tilt + 12 * self._light
-        )
+        brush.polygon(image, crown[:2] + np.concatenate([outline, lower]) @ spin.T, shade(colour, 0.8))
+        # Two lighter bands follow the crown on the side of the light.
+        for radius, spread, tone in ((0.93, 0.62, 0.98), (0.9, 0.36, 1.2)):
+            arc = -np.pi / 2 + 0.45 * self._light + np.linspace(-spread, spread, 9)
+            band = np.stack([radius * width * np.cos(arc), radius * 1.08 * _HEAD_HEIGHT * s * np.sin(arc)], -1)
+            brush.line(image, crown[:2] + band @ spin.T, shade(colour, tone), (0.2 if tone < 1 else 0.07) * width)
         if cap is not None and facing > 0.1:
             peak = np.stack(
                 [
@@ -381,8 +386,8 @@ class Worker:
         shirt, skin = self._lit(self._look.shirt), self._lit(self._look.skin)
         lower = shirt if self._look.long_sleeves else skin
         slim = 1.0 if self._look.long_sleeves else 0.86
-        brush.limb(image, b, c, 0.029 * slim * size * b[2], 0.0195 * slim * size * c[2], lower, self._light)
-        brush.limb(image, a, b, 0.037 * size * a[2], 0.030 * size * b[2], shirt, self._light)
+        brush.limb(image, b, c, 0.0265 * slim * size * b[2], 0.0185 * slim * size * c[2], lower, self._light)
+        brush.limb(image, a, b, 0.035 * size * a[2], 0.0275 * size * b[2], shirt, self._light)
         along = c[:2] - b[:2]
         across = np.array([-along[1], along[0]]) / max(float(np.hypot(*along)), 1e-6)
         if self._look.long_sleeves:
@@ -418,8 +423,8 @@ class Worker:
         for place in (-0.0135, -0.0045, 0.0045, 0.0135):
             knuckle = palm[:2] + place * s * across + 0.010 * s * along
             tip = knuckle + along * s * (0.026 - 9 * abs(place) * 0.045) + inward * 0.004 * s
-            brush.polygon(image, brush.capsule(knuckle, tip, 0.0062 * s, 0.0053 * s), shade(colour, 0.72))
-            brush.polygon(image, brush.capsule(knuckle, tip, 0.0046 * s, 0.0041 * s), shade(colour, 1.02))
+            brush.capsule(image, knuckle, tip, 0.0062 * s, 0.0053 * s, shade(colour, 0.72))
+            brush.capsule(image, knuckle, tip, 0.0046 * s, 0.0041 * s, shade(colour, 1.02))
 
 
 def _across(a: Array, b: Array) -> Array:
