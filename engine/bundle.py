@@ -53,6 +53,10 @@ class BundleInfo(BaseModel):
     """Graph of one tick: `keypoints` (B, K, 3) and `<state>` in; `embedding` (B, D) and `next_<state>` out."""
     sequence_file: str | None = None
     """Graph of a whole sequence: `keypoints` (B, T, K, 3) in, `embeddings` (B, T, D) out."""
+    weights_file: str | None = None
+    """The weights as safetensors: both graphs point into it, and the torch runtime reads it."""
+    network: dict[str, Any] = {}
+    """`models.lockstep_net.NetConfig`, for the torch runtime."""
     state: tuple[Tensor, ...] = ()
     """Tensors carried from tick to tick, all zero after a reset."""
     files: dict[str, str]

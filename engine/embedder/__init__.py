@@ -1,5 +1,9 @@
 """From poses to embeddings, one tick at a time.
 
-`base` has two protocols: a *runtime* runs a bundle's step graph for a batch, without memory of its own; the *embedder*
-is one station's memory (crop and caches) around it. One file per runtime.
+`base` has the protocols: a *runtime* holds a bundle's weights, its *lanes* the caches of some streams on its device, the
+*embedder* is one station's memory around them. One file per runtime; `opening` picks one.
 """
+
+from engine.embedder.opening import embed_sequence, open_embedder
+
+__all__ = ["embed_sequence", "open_embedder"]

@@ -1,4 +1,4 @@
-"""What the live path asks of a model: a stateless step for a batch, and one station's memory around it."""
+"""What the live path asks of a model: a runtime (weights), its lanes (caches on its device), one station's embedder."""
 
 from __future__ import annotations
 
@@ -12,19 +12,35 @@ from engine.bundle import Bundle
 Arrays = dict[str, NDArray[Any]]
 
 
+class Lanes(Protocol):
+    """Caches of `batch` independent streams, kept where the runtime computes. One thread at a time."""
+
+    batch: int
+
+    def step(self, keypoints: NDArray[np.float32], active: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
+        """One tick. Keypoints (B, K, 3) in crop coordinates → unit-length embeddings (B, D).
+
+        Lanes that are not `active` (B,) keep their caches; their rows of the result mean nothing.
+        """
+        ...
+
+    def reset(self, lane: int) -> None: ...
+
+    def state(self, lane: int) -> Arrays:
+        """Each tensor of `bundle.info.state` of one lane, shape as there, copied."""
+        ...
+
+    def restore(self, lane: int, state: Arrays) -> None: ...
+
+
 class StepRuntime(Protocol):
-    """Runs a bundle's step graph. Holds weights, never a station's state, so one serves many stations."""
+    """Runs a bundle's step graph. Holds weights, never a station's memory, so one serves many stations."""
 
     bundle: Bundle
     name: str
+    """Which one, in words: `onnxruntime (CPU)`."""
 
-    def step(self, keypoints: NDArray[np.float32], state: Arrays) -> tuple[NDArray[np.float32], Arrays]:
-        """One tick of a batch.
-
-        keypoints (B, K, 3) in crop coordinates (see `models.crop`); `state` holds each tensor of `bundle.state`
-        as (B, *shape). Returns unit-length embeddings (B, D) and the next state.
-        """
-        ...
+    def lanes(self, batch: int = 1) -> Lanes: ...
 
 
 class Embedder(Protocol):
