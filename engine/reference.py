@@ -60,13 +60,20 @@ class Reference:
     """Arrays and record together. N ticks, D embedding dimensions.
 
     mean (N, D) float32 and variance (N,) float32: of the demonstrations' embeddings at each position;
-    poses (N, K, 3) float32: the first demonstration's skeleton at each position, for pictures.
+    poses (N, K, 3) float32: the first demonstration's skeleton at each position, for pictures;
+    templates (M, N, D) float32: each demonstration's embeddings on the common clock (None: the mean is the only one).
     """
 
     def __init__(
-        self, info: ReferenceInfo, mean: NDArray[np.float32], variance: NDArray[np.float32], poses: NDArray[np.float32]
+        self,
+        info: ReferenceInfo,
+        mean: NDArray[np.float32],
+        variance: NDArray[np.float32],
+        poses: NDArray[np.float32],
+        templates: NDArray[np.float32] | None = None,
     ) -> None:
         self.info, self.mean, self.variance, self.poses = info, mean, variance, poses
+        self.templates = mean[None] if templates is None else templates
         if mean.ndim != 2 or len(mean) < 2 or variance.shape != (len(mean),) or len(poses) != len(mean):
             raise BadReference(
                 "the reference has the wrong shape",
@@ -74,7 +81,14 @@ class Reference:
                 found=f"{mean.shape}, {variance.shape}, {poses.shape}",
                 next_step="Build it again with `lockstep reference build`.",
             )
-        if not (np.isfinite(mean).all() and np.isfinite(variance).all()):
+        if self.templates.ndim != 3 or self.templates.shape[1:] != mean.shape:
+            raise BadReference(
+                "the reference's templates have the wrong shape",
+                expected=f"(M, {mean.shape[0]}, {mean.shape[1]})",
+                found=f"{self.templates.shape}",
+                next_step="Build it again with `lockstep reference build`.",
+            )
+        if not all(np.isfinite(array).all() for array in (mean, variance, self.templates)):
             raise BadReference(
                 "the reference holds values that are not numbers",
                 next_step="Build it again with `lockstep reference build`.",
@@ -110,6 +124,7 @@ class Reference:
                 mean=self.mean.astype(np.float32),
                 variance=self.variance.astype(np.float32),
                 poses=self.poses.astype(np.float32),
+                templates=self.templates.astype(np.float32),
                 info=np.frombuffer(self.info.model_dump_json().encode(), np.uint8),
             )
         partial.replace(path)
@@ -120,7 +135,7 @@ class Reference:
         try:
             with np.load(path, allow_pickle=False) as file:
                 info = ReferenceInfo.model_validate(json.loads(file["info"].tobytes()))
-                return Reference(info, file["mean"], file["variance"], file["poses"])
+                return Reference(info, file["mean"], file["variance"], file["poses"], file["templates"])
         except (OSError, ValueError, KeyError, EOFError, ValidationError, zipfile.BadZipFile) as error:
             raise BadReference(
                 f"cannot read the reference {path}",

@@ -1,0 +1,87 @@
+"""How well a live embedding fits each position: a log-likelihood ratio of 'seen here' against 'seen anywhere else'.
+
+    log LR_i = temper · clip(slope · s_i + offset),   s_i = best cosine with the demonstrations' embeddings at position i
+
+Off task and idle score 0. Slope and offset come from logistic regression of matched against unmatched pairs, whose
+log-odds at equal weights *are* the log-likelihood ratio; consecutive frames repeat each other's evidence, which `temper`
+(below 1) makes up for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from engine.reference import Reference
+
+CLIP = 8.0
+"""No single tick may say more than this, in nats before tempering: poses have outliers."""
+
+
+@dataclass(frozen=True)
+class EmissionFit:
+    slope: float
+    offset: float
+    temper: float
+
+    def as_json(self) -> dict[str, float]:
+        return asdict(self)
+
+    def log_ratio(self, similarity: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Similarities (...) → tempered log-likelihood ratios (...)."""
+        return self.temper * np.clip(self.slope * similarity + self.offset, -CLIP, CLIP)
+
+
+def fit_pairs(matched: NDArray[np.floating], unmatched: NDArray[np.floating]) -> tuple[float, float]:
+    """Slope and offset of log p(s | matched) − log p(s | unmatched), from similarities of both kinds.
+
+    Logistic regression with a weak Gaussian prior on the slope, so that separable pairs do not make it infinite.
+    """
+    features = np.concatenate([matched, unmatched]).astype(np.float64)
+    signs = np.concatenate([np.ones(len(matched)), -np.ones(len(unmatched))])
+    weights = np.concatenate([np.full(len(matched), 0.5 / len(matched)), np.full(len(unmatched), 0.5 / len(unmatched))])
+
+    def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        slope, offset = parameters
+        margins = signs * (slope * features + offset)
+        pull = -signs * weights / (1.0 + np.exp(np.clip(margins, -50, 50)))
+        value = float((weights * np.logaddexp(0.0, -margins)).sum()) + 1e-4 * slope**2
+        return value, np.array([(pull * features).sum() + 2e-4 * slope, pull.sum()])
+
+    slope, offset = minimize(
+        loss, np.array([5.0, -2.5]), jac=True, method="L-BFGS-B", bounds=[(0.1, 60.0), (-60.0, 20.0)]
+    ).x
+    return float(slope), float(offset)
+
+
+class Emission:
+    """Scores live embeddings against a reference; preallocated, one sgemv per tick."""
+
+    def __init__(self, reference: Reference) -> None:
+        self._templates = np.ascontiguousarray(unit(reference.templates), np.float32)  # (M, N, D)
+        self._demonstrations, self._count, self.size = self._templates.shape
+        self._flat = self._templates.reshape(-1, self.size)
+        self._all = np.empty(len(self._flat), np.float32)
+        self._best = np.empty(self._count, np.float32)
+        self.fit = EmissionFit(**reference.info.emission)
+
+    def __call__(self, embedding: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Embedding (D,) → log-likelihood ratio per position (N,); the array is reused by the next call."""
+        np.dot(self._flat, embedding, out=self._all)
+        np.max(self._all.reshape(self._demonstrations, self._count), axis=0, out=self._best)
+        fit = self.fit
+        np.multiply(self._best, np.float32(fit.slope), out=self._best)
+        np.add(self._best, np.float32(fit.offset), out=self._best)
+        np.clip(self._best, -CLIP, CLIP, out=self._best)
+        np.multiply(self._best, np.float32(fit.temper), out=self._best)
+        return self._best
+
+
+def unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Vectors (..., D) at length 1; zero vectors stay zero."""
+    vectors = np.asarray(vectors, np.float32)
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.maximum(length, 1e-12)

@@ -1,0 +1,187 @@
+"""The matcher: a forward-filtered switching bar-pointer HMM over reference positions.
+
+    embedding ─emission→ log ratios (N,) ─forward→ belief over position × rate, off task at i, idle ─mode→ Match
+
+State that decides lives in three arrays (`on`, `off`, `idle`) and a few numbers; it can be saved and restored.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.matching import transitions
+from engine.matching.base import Match
+from engine.matching.emission import Emission
+from engine.matching.forward import compile_once, forward
+from engine.matching.transitions import RATES, Dynamics
+from engine.reference import Reference
+
+CONFIDENCE_S = 0.5
+"""Confidence is the belief within this distance of the mode."""
+LOST_S = 0.5
+"""Nobody seen for this long: lost."""
+FORGET_S = 30.0
+"""After a hole longer than this nothing is known any more."""
+LONGEST_STEP_S = 0.25
+"""A longer tick is walked through in steps of this length."""
+PACE_S = 1.0
+"""Memory of the pace that the ETA is computed with."""
+
+
+class SwitchingMatcher:
+    """Follows one stream against one reference. Implements `engine.matching.base.Matcher`."""
+
+    def __init__(self, reference: Reference, dynamics: Dynamics | None = None) -> None:
+        self.reference = reference
+        self.dynamics = dynamics or Dynamics()
+        self._emission = Emission(reference)
+        count, rates = len(reference), len(RATES)
+        self._rate_hz = reference.info.rate_hz
+        self._cyclic = reference.info.cyclic
+        self._land, self._begin = transitions.landings(reference, self.dynamics)
+        self._entry = np.array(self.dynamics.entry, np.float32)
+        self._rates = np.array(RATES)
+        self._phase_of = np.array([reference.phase_index(i / self._rate_hz) for i in range(count)])
+        self._on = np.empty((rates, count), np.float32)
+        self._off = np.empty(count, np.float32)
+        self._mixed, self._moved = np.empty_like(self._on), np.empty_like(self._on)
+        self._neutral = np.ones(count, np.float32)
+        self._likelihood = np.empty(count, np.float32)
+        self._window = max(1, round(CONFIDENCE_S * self._rate_hz))
+        self._prepared_s = -1.0
+        compile_once()
+        self.reset()
+
+    def reset(self) -> None:
+        """Nothing is known: idle, at the start, or anywhere in the procedure."""
+        self._on[:] = 0.4 * np.outer(self._entry, self._begin)
+        self._off[:] = 0.1 / len(self._off)
+        self._idle = 0.5
+        self._pace = 1.0
+        self._unseen_s = 0.0
+
+    def step(self, embedding: NDArray[np.float32] | None, dt_s: float) -> Match:
+        """One tick, see `engine.matching.base.Matcher`.
+
+        A tick whose embedding is missing, not finite or zero carries no evidence. Time that stands still or goes back moves
+        nothing; after a hole longer than `FORGET_S` the matcher starts anew.
+        """
+        dt_s = dt_s if np.isfinite(dt_s) and dt_s > 0 else 0.0
+        if dt_s > FORGET_S:
+            self.reset()
+            dt_s = 1 / self._rate_hz
+        seen = embedding is not None and bool(np.isfinite(embedding).all()) and bool(embedding.any())
+        self._unseen_s = 0.0 if seen else self._unseen_s + dt_s
+        likelihood = self._neutral
+        if seen:
+            np.exp(self._emission(embedding), out=self._likelihood)  # type: ignore[arg-type]
+            likelihood = self._likelihood
+        steps = max(1, int(np.ceil(dt_s / LONGEST_STEP_S)))
+        for number in range(steps):
+            self._advance(dt_s / steps, likelihood if number == steps - 1 else self._neutral, seen)
+        return self._answer(dt_s)
+
+    def _advance(self, dt_s: float, likelihood: NDArray[np.float32], seen: bool) -> None:
+        if dt_s != self._prepared_s:
+            self._prepare(dt_s)
+        self._idle = forward(
+            self._on,
+            self._off,
+            self._idle,
+            self._mixing,
+            self._shifts,
+            self._odds if seen else self._odds_unseen,
+            self._entry,
+            self._land,
+            self._begin,
+            likelihood,
+            1.0,
+            self._mixed,
+            self._moved,
+        )
+
+    def _prepare(self, dt_s: float) -> None:
+        """Probabilities of one tick of this length."""
+        dynamics, chance = self.dynamics, transitions.chance
+        self._mixing = transitions.rate_transition(dynamics, dt_s)
+        self._shifts = self._rates * dt_s * self._rate_hz
+        self._odds = np.array(
+            [
+                chance(dynamics.jump, dt_s),
+                chance(dynamics.leave, dt_s),
+                chance(dynamics.come_back, dt_s),
+                dynamics.come_back_here,
+                dynamics.come_back_start / max(1 - dynamics.come_back_here, 1e-9),
+                chance(dynamics.give_up, dt_s),
+                chance(dynamics.begin, dt_s),
+                dynamics.wrap if self._cyclic else 0.0,
+            ]
+        )
+        self._odds_unseen = self._odds.copy()
+        self._odds_unseen[1] = chance(dynamics.leave_unseen, dt_s)
+        self._prepared_s = dt_s
+
+    @property
+    def belief(self) -> NDArray[np.float32]:
+        """Belief (N,) in being on task (or paused) at each position; what is missing from 1 is off task or idle."""
+        return self._on.sum(axis=0)
+
+    def _answer(self, dt_s: float) -> Match:
+        belief = self.belief
+        off, on = float(self._off.sum()), float(belief.sum())
+        paused = float(self._on[0].sum())
+        working = on >= max(off, self._idle)
+        if self._unseen_s >= LOST_S:
+            status = "lost"
+        elif working:
+            status = "paused" if paused > 0.5 * on else "on_task"
+        else:
+            status = "off_task" if off >= self._idle else "idle"
+        where = belief if working or self._idle > off else self._off
+        mode = int(where.argmax())
+        near = self._near(mode)
+        mass = float(where[near].sum())
+        if working:
+            local = self._on[:, near].sum(axis=1, dtype=np.float64)
+            rate = float(local @ self._rates / max(local.sum(), 1e-12))
+            if status == "on_task":
+                self._pace += (1 - np.exp(-dt_s / PACE_S)) * (max(rate, RATES[1]) - self._pace)
+        else:
+            rate = 0.0
+        position_s = mode / self._rate_hz
+        duration_s = self.reference.duration_s
+        phase = int(self._phase_of[mode])
+        span = self.reference.info.phases[phase]
+        length_s = max(span.end_s - span.start_s, 1 / self._rate_hz)
+        return Match(
+            position_s=position_s,
+            phase=phase,
+            phase_progress=min(max((position_s - span.start_s) / length_s, 0.0), 1.0),
+            cycle_progress=position_s / duration_s,
+            rate=rate,
+            confidence=mass if working else max(off, self._idle),
+            status=status,  # type: ignore[arg-type]
+            eta_s=(duration_s - position_s) / self._pace if working and status != "lost" else None,
+        )
+
+    def _near(self, mode: int) -> NDArray[np.int64] | slice:
+        count = len(self._off)
+        low, high = mode - self._window, mode + self._window + 1
+        if high - low >= count:
+            return slice(0, count)
+        if 0 <= low and high <= count:
+            return slice(low, high)
+        if not self._cyclic:
+            return slice(max(low, 0), min(high, count))
+        return np.arange(low, high) % count
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        numbers = np.array([self._idle, self._pace, self._unseen_s])
+        return {"on": self._on.copy(), "off": self._off.copy(), "numbers": numbers}
+
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
+        self._on[:], self._off[:] = state["on"], state["off"]
+        self._idle, self._pace, self._unseen_s = (float(value) for value in state["numbers"])
