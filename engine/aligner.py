@@ -21,6 +21,7 @@ from engine.matching.base import Match
 from engine.messages import Event
 from engine.reference import Reference
 from engine.resample import Resampler, Tick
+from models import skeleton
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,13 @@ class Aligner:
         self.embedder.reset()
         self._matcher.reset()
         self.detector.reset()
+
+    def warm_up(self) -> None:
+        """Compile and allocate before the first frame waits for it; leaves no trace."""
+        for _ in range(3):
+            embedding = self.embedder.step(np.zeros((skeleton.layout(self.reference.info.layout).size, 3), np.float32))
+            self._matcher.step(embedding, self._resampler.period_s)
+        self.reset()
 
     def push(self, time_s: float, wall_s: float, pose: NDArray[np.float32]) -> list[Step]:
         """A pose (K, 3) in the bundle's layout, captured at `time_s` → the steps it completes."""

@@ -1,0 +1,49 @@
+"""A station from its settings: everything `Station` needs, opened in the order in which a user's mistakes are cheapest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from engine.aligner import Aligner
+from engine.bundle import open_bundle
+from engine.config import StationConfig
+from engine.embedder.opening import open_embedder
+from engine.journal import Journal
+from engine.pose.locating import open_locator
+from engine.pose.selection import region
+from engine.reference import Reference
+from engine.sources.opening import open_source
+from engine.station import Sink, Station
+from engine.store import Store
+
+
+def open_aligner(config: StationConfig) -> Aligner:
+    """Bundle, reference, embedder and matcher of a station, warmed up. Raises BundleError, BadReference."""
+    bundle = open_bundle(config.bundle)
+    reference = Reference.load(config.reference)
+    reference.check_bundle(bundle)
+    aligner = Aligner(open_embedder(bundle, config.runtime), reference, config.station)
+    aligner.warm_up()
+    return aligner
+
+
+@contextmanager
+def open_station(config: StationConfig, sinks: Iterable[Sink] = ()) -> Iterator[Station]:
+    """A station ready to `run`, and everything it holds closed afterwards. Raises a LockstepError for what does not fit."""
+    with ExitStack() as closing:
+        area = region(config.pose.region) if config.pose.region else None
+        aligner = open_aligner(config)
+        store = closing.enter_context(Store(config.store.url or "sqlite://"))
+        journal = Journal(config.station, store)
+        all_sinks = list(sinks)
+        if config.bus.publish is not None:
+            from engine.bus import Publisher
+
+            all_sinks.insert(0, closing.enter_context(Publisher(config.bus, journal, confirm=aligner.detector.confirm)))
+        policy = None if config.source.policy == "auto" else config.source.policy
+        source = open_source(config.source.open, policy)
+        closing.callback(source.close)
+        locator = open_locator(source, config.pose.estimator, layout=aligner.embedder.bundle.info.layout, area=area)
+        closing.callback(locator.close)
+        yield Station(config.station, source, locator, aligner, journal.number, all_sinks)
