@@ -1,0 +1,127 @@
+"""A network as features for the evaluation: poses → tick grid → crop → network → one feature per frame.
+
+A frame gets the embedding of the newest tick at or before it, as a station would have at that moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.bundle import Bundle
+from engine.embedder.opening import open_runtime
+from engine.resample import resample_track
+from models.crop import crop_sequence
+from training.evaluate.controls import Features
+
+if TYPE_CHECKING:
+    from models.lockstep_net import LockstepNet, NetConfig
+
+_Embed = Callable[[list[NDArray[np.float32]]], list[NDArray[np.float32]]]
+"""Cropped keypoints of a few recordings, (N, K, 3) each → embeddings (N, D) each."""
+
+_LANES = 16
+"""Recordings that go through the live graph together."""
+_TICKS = 128
+"""Ticks that go through a PyTorch network together: beyond this their heatmaps leave the processor's cache."""
+
+
+def bundle_features(bundle: Bundle, source_rate_hz: float) -> Features:
+    """What a bundle makes of poses at `source_rate_hz`, in its layout. A full-attention bundle sees whole recordings.
+
+    Raises BundleError if ONNX Runtime cannot load it.
+    """
+    info = bundle.info
+    embed = _whole_sequences(bundle) if info.mode == "window" and info.sequence_file else _tick_by_tick(bundle)
+    return _on_ticks(embed, info.layout, info.rate_hz, info.crop, source_rate_hz)
+
+
+def network_features(net: LockstepNet, crop: dict[str, Any], source_rate_hz: float) -> Features:
+    """The same of a PyTorch network, on whole recordings."""
+    return _on_ticks(_padded(net), net.config.layout, net.config.rate_hz, crop, source_rate_hz)
+
+
+def untrained(config: NetConfig, crop: dict[str, Any], source_rate_hz: float, seed: int) -> Features:
+    """A control: the architecture with random weights."""
+    import torch
+
+    from models.lockstep_net import LockstepNet
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return network_features(LockstepNet(config), crop, source_rate_hz)
+
+
+def _on_ticks(embed: _Embed, layout: str, rate_hz: float, crop: dict[str, Any], source_rate_hz: float) -> Features:
+    def features(recordings: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        cropped, newest = [], []
+        for poses in recordings:
+            times_s = np.arange(len(poses)) / source_rate_hz
+            ticks_s, at_ticks = resample_track(times_s, poses, rate_hz)
+            cropped.append(crop_sequence(at_ticks, layout, **crop))
+            newest.append(np.searchsorted(ticks_s, times_s + 1e-6, side="right") - 1)
+        return [embedding[of] for embedding, of in zip(embed(cropped), newest, strict=True)]
+
+    return features
+
+
+def _tick_by_tick(bundle: Bundle) -> _Embed:
+    """The live graph. Causal, so what pads the end of a shorter recording cannot reach it."""
+    runtime = open_runtime(bundle)
+
+    def embed(recordings: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        padded, _ = _stacked(recordings)
+        lanes = runtime.lanes(len(recordings))
+        out = np.stack([lanes.step(padded[:, t]) for t in range(padded.shape[1])], axis=1)
+        return [out[i, : len(poses)] for i, poses in enumerate(recordings)]
+
+    return lambda recordings: _in_batches(embed, recordings, lambda count, longest: count <= _LANES)
+
+
+def _whole_sequences(bundle: Bundle) -> _Embed:
+    import onnxruntime as ort
+
+    graph = str(bundle.folder / str(bundle.info.sequence_file))
+    session = ort.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    (keypoints,) = (node.name for node in session.get_inputs())
+    return lambda recordings: [session.run(None, {keypoints: poses[None]})[0][0] for poses in recordings]
+
+
+def _padded(net: LockstepNet) -> _Embed:
+    import torch
+
+    net = net.eval()
+
+    @torch.inference_mode()
+    def embed(recordings: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        padded, mask = _stacked(recordings)
+        out = net(torch.from_numpy(padded), torch.from_numpy(mask)).numpy()
+        return [out[i, : len(poses)] for i, poses in enumerate(recordings)]
+
+    return lambda recordings: _in_batches(embed, recordings, lambda count, longest: count * longest <= _TICKS)
+
+
+def _in_batches(
+    embed: _Embed, recordings: list[NDArray[np.float32]], fits: Callable[[int, int], bool]
+) -> list[NDArray[np.float32]]:
+    """`embed` on recordings of similar length together, as many as fit (count, longest), in the order given."""
+    order = sorted(range(len(recordings)), key=lambda i: len(recordings[i]))
+    out: dict[int, NDArray[np.float32]] = {}
+    while order:
+        batch = [order.pop(0)]
+        while order and fits(len(batch) + 1, len(recordings[order[0]])):
+            batch.append(order.pop(0))
+        out.update(zip(batch, embed([recordings[i] for i in batch]), strict=True))
+    return [out[i] for i in range(len(recordings))]
+
+
+def _stacked(recordings: list[NDArray[np.float32]]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """(B, longest, K, 3), zeros after the end of each, and the mask (B, longest) of what is there."""
+    lengths = np.array([len(poses) for poses in recordings])
+    out = np.zeros((len(recordings), lengths.max(), *recordings[0].shape[1:]), np.float32)
+    for i, poses in enumerate(recordings):
+        out[i, : len(poses)] = poses
+    return out, np.arange(lengths.max()) < lengths[:, None]
