@@ -1,0 +1,28 @@
+"""What many tests share: a tiny real bundle, and the folder of real recordings where there is one."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+DATA = Path(os.environ.get("LOCKSTEP_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory):
+    """A real bundle with a small untrained network: exported once, run by ONNX Runtime in whatever test needs one."""
+    torch = pytest.importorskip("torch")
+    from export.bundle import write_bundle
+    from models.lockstep_net import LockstepNet, NetConfig
+
+    torch.manual_seed(0)
+    config = NetConfig(width=32, heads=2, spatial_depth=1, temporal_depth=2, window=8, embedding_dim=16, motion=(2,))
+    return write_bundle(LockstepNet(config).eval(), tmp_path_factory.mktemp("bundle") / "tiny", name="tiny", crop={})
+
+
+@pytest.fixture(scope="session")
+def data_folder():
+    """../shared/data or $LOCKSTEP_DATA; tests that need it skip where it is absent."""
+    if not DATA.is_dir():
+        pytest.skip(f"no real recordings at {DATA.name}/: set LOCKSTEP_DATA to their folder")
+    return DATA
