@@ -1,0 +1,94 @@
+"""PyTorch: the network itself, from the bundle's weights. Caches stay on its device. Needs torch; nothing else here does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.bundle import Bundle
+from engine.embedder.base import Arrays
+from engine.errors import BundleError
+
+if TYPE_CHECKING:
+    from models.lockstep_net import LockstepNet
+
+
+class TorchRuntime:
+    """The incremental step in eager PyTorch. `device` None: a CUDA device if there is one."""
+
+    def __init__(self, bundle: Bundle, device: str | None = None) -> None:
+        import torch
+
+        self.bundle = bundle
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.net = load_net(bundle).to(self.device)
+        place = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
+        self.name = f"torch {torch.__version__} ({place})"
+
+    def lanes(self, batch: int = 1) -> TorchLanes:
+        return TorchLanes(self, batch)
+
+
+class TorchLanes:
+    def __init__(self, runtime: TorchRuntime, batch: int) -> None:
+        self.batch = batch
+        self._net, self._device = runtime.net, runtime.device
+        self._state = self._net.initial_state(batch)
+
+    def step(self, keypoints: NDArray[np.float32], active: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
+        import torch
+
+        with torch.inference_mode():
+            inputs = torch.from_numpy(np.ascontiguousarray(keypoints, np.float32)).to(self._device)
+            if active is None or active.all():
+                embedding, self._state = self._net.step(inputs, self._state)
+                return embedding.cpu().numpy()
+            out = np.zeros((self.batch, self._net.config.output_dim), np.float32)
+            if active.any():
+                lanes = torch.from_numpy(np.flatnonzero(active)).to(self._device)
+                some = {name: tensor[lanes] for name, tensor in self._state.items()}
+                embedding, following = self._net.step(inputs[lanes], some)
+                out[active] = embedding.cpu().numpy()
+                self._state = {name: t.index_copy(0, lanes, following[name]) for name, t in self._state.items()}
+            return out
+
+    def reset(self, lane: int) -> None:
+        self.restore(lane, {name: np.zeros(tensor.shape[1:]) for name, tensor in self._state.items()})
+
+    def state(self, lane: int) -> Arrays:
+        return {name: tensor[lane].cpu().numpy().copy() for name, tensor in self._state.items()}
+
+    def restore(self, lane: int, state: Arrays) -> None:
+        import torch
+
+        with torch.inference_mode():
+            for name, tensor in self._state.items():
+                changed = tensor.clone()
+                changed[lane] = torch.from_numpy(np.asarray(state[name], np.float32)).to(self._device)
+                self._state[name] = changed
+
+
+def load_net(bundle: Bundle) -> LockstepNet:
+    """The network of a bundle, in evaluation mode. Raises BundleError if the bundle carries no weights for PyTorch."""
+    from safetensors.torch import load_file
+
+    from models.lockstep_net import LockstepNet, NetConfig
+
+    if bundle.info.weights_file is None or not bundle.info.network:
+        raise BundleError(
+            f"bundle {bundle.info.name} carries no weights for PyTorch",
+            expected="weights_file and network in bundle.json",
+            next_step="Use the onnxruntime runtime, or export the bundle again.",
+        )
+    try:
+        net = LockstepNet(NetConfig(**bundle.info.network))
+        net.load_state_dict(load_file(bundle.folder / bundle.info.weights_file))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise BundleError(
+            f"the network of bundle {bundle.info.name} is not one that this version knows",
+            found=str(error).splitlines()[0],
+            next_step="Upgrade lockstep, or export the bundle again.",
+        ) from error
+    return net.eval()
