@@ -5,6 +5,8 @@ frame ─image→ estimator ─poses→ selection ─pose→ layout        (or t
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -74,7 +76,7 @@ def open_locator(
     *,
     layout: str | None = None,
     area: Region | None = None,
-    model: str | None = None,
+    model: str | Path | None = None,
 ) -> Locator:
     """The locator for a source: its own poses where it has them, else the estimator called `estimator`.
 
