@@ -18,7 +18,7 @@ def summary(station: Station, timeline: Timeline) -> dict[str, Any]:
     return {
         "station": station.name,
         "frames": station.frames,
-        "dropped": getattr(station.source, "dropped", 0),
+        "dropped": station.source.dropped,
         "ticks": station.ticks,
         "fps": round(station.mean_fps, 2),
         "cycles_counted": timeline.cycles_counted,

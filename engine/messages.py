@@ -33,6 +33,7 @@ EventKind = Literal[
     "operator_found",
     "stream_lost",
     "stream_back",
+    "stream_changed",
     "stage_down",
     "stage_back",
 ]

@@ -17,7 +17,7 @@ from engine.aligner import Aligner, Step
 from engine.latency import Latency
 from engine.messages import Event, Hello, PhaseInfo, State, Status
 from engine.reference import Reference
-from engine.sources.base import Frame, Source
+from engine.sources.base import Frame, Source, StreamNotice
 from models import skeleton
 
 LATENCY_EVERY = 15
@@ -58,6 +58,7 @@ class Station:
         self._stopping = False
         self._frame_times: deque[float] = deque(maxlen=90)
         self._first_s: float | None = None
+        self._stream_lost = False
         self._latency_ms: dict[str, tuple[float, float]] = {}
 
     def run(self) -> None:
@@ -68,6 +69,8 @@ class Station:
             if self._stopping:
                 break
             taken_s = time.monotonic()
+            if frame.notice is not None:
+                self._notice(frame.notice)
             with self.latency.measure("pose"):
                 pose = self._locate(frame)
             located_s = time.monotonic()
@@ -82,13 +85,33 @@ class Station:
     def _tell(self, step: Step, frame: Frame) -> None:
         with self.latency.measure("publish"):
             for draft in step.events:
-                event = self._number(draft)
-                for sink in self._sinks:
-                    sink.event(event)
+                self._emit(draft)
             state = self._state(step)
             for sink in self._sinks:
                 sink.state(state, frame)
         self.ticks += 1
+
+    def _notice(self, notice: StreamNotice) -> None:
+        """What happened to the stream itself is an event like any other."""
+        self._stream_lost = notice.kind == "stream_lost"
+        self._emit(
+            Event(
+                station=self.name,
+                seq=0,
+                event=notice.kind,
+                time_s=notice.time_s,
+                wall_s=time.time(),
+                cycle=self.aligner.detector.cycle,
+                confidence=1.0,
+                noticed_s=notice.time_s,
+                details={"reason": notice.reason},
+            )
+        )
+
+    def _emit(self, draft: Event) -> None:
+        event = self._number(draft)
+        for sink in self._sinks:
+            sink.event(event)
 
     def _measure(self, frame: Frame, taken_s: float, located_s: float) -> None:
         now_s = time.monotonic()
@@ -114,7 +137,7 @@ class Station:
 
     def _state(self, step: Step) -> State:
         match = step.match
-        status: Status = match.status
+        status: Status = "no_stream" if self._stream_lost else match.status
         working = status in ("on_task", "paused")
         if step.tick.index % LATENCY_EVERY == 0:
             self._latency_ms = self.latency.recent()
@@ -135,7 +158,7 @@ class Station:
             confidence=match.confidence,
             eta_s=match.eta_s,
             fps=round(self.fps, 2),
-            dropped=getattr(self.source, "dropped", 0),
+            dropped=self.source.dropped,
             latency_ms=self._latency_ms,
             image_size=self.source.size,
             pose=[(round(float(x), 1), round(float(y), 1), round(float(c), 2)) for x, y, c in step.tick.pose],
