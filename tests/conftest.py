@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 DATA = Path(os.environ.get("LOCKSTEP_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
@@ -26,3 +27,17 @@ def data_folder():
     if not DATA.is_dir():
         pytest.skip(f"no real recordings at {DATA.name}/: set LOCKSTEP_DATA to their folder")
     return DATA
+
+
+@pytest.fixture(scope="session")
+def walk():
+    """A body13 person (60, 13, 3) in pixels who waves and drifts through the picture, with joints that come and go."""
+    rng = np.random.default_rng(3)
+    body = [(0, -60), (-20, -40), (20, -40), (-35, -10), (35, -10), (-40, 20), (40, 20)]
+    body += [(-12, 20), (12, 20), (-14, 60), (14, 60), (-15, 100), (15, 100)]
+    ticks = np.arange(60, dtype=np.float32)
+    poses = np.zeros((60, 13, 3), np.float32)
+    poses[..., :2] = np.array(body) + np.stack([300 + ticks, 200 + 0 * ticks], -1)[:, None]
+    poses[:, 3:7, 1] -= 30 * (1 + np.sin(ticks / 5))[:, None]
+    poses[..., 2] = rng.random((60, 13)) > 0.1
+    return poses

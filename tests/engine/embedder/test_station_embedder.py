@@ -17,7 +17,7 @@ from engine.bundle import Bundle, file_sha256
 from engine.embedder import embed_sequence, open_embedder
 from engine.embedder.embedder import StationEmbedder
 from engine.embedder.onnxruntime import OnnxRuntime
-from engine.embedder.pytorch import TorchRuntime
+from engine.embedder.pytorch import TorchRuntime, load_net
 from engine.errors import BundleError
 from models.crop import crop_sequence
 
@@ -29,14 +29,14 @@ def whole_sequence(net, poses: np.ndarray) -> np.ndarray:
         return net(torch.from_numpy(crop_sequence(poses, "body13"))[None])[0].numpy()
 
 
-def with_other_weights(bundle: Bundle, net, folder: Path) -> Bundle:
+def with_other_weights(bundle: Bundle, folder: Path) -> Bundle:
     """A second model of the same shape, without a second export: the graphs point into the file of weights."""
     import torch
     from safetensors.torch import save_file
 
     torch.manual_seed(8)
     shutil.copytree(bundle.folder, folder)
-    weights = {name: torch.randn_like(tensor) * 0.1 for name, tensor in net.state_dict().items()}
+    weights = {name: torch.randn_like(tensor) * 0.1 for name, tensor in load_net(bundle).state_dict().items()}
     save_file(weights, folder / bundle.info.weights_file)
     sheet = json.loads((folder / "bundle.json").read_text())
     sheet["name"] = "other"
@@ -46,14 +46,16 @@ def with_other_weights(bundle: Bundle, net, folder: Path) -> Bundle:
 
 
 @pytest.fixture(params=[OnnxRuntime, TorchRuntime])
-def embedder(request: pytest.FixtureRequest, small_bundle) -> StationEmbedder:
-    return StationEmbedder(request.param(small_bundle))
+def embedder(request: pytest.FixtureRequest, tiny_bundle) -> StationEmbedder:
+    return StationEmbedder(request.param(tiny_bundle))
 
 
-def test_step_by_step_equals_the_whole_sequence_over_many_windows_and_a_reset(embedder, small_net, walk) -> None:
+def test_step_by_step_equals_the_whole_sequence_over_many_windows_and_a_reset(embedder, walk) -> None:
     assert len(walk) >= 3 * embedder.bundle.info.window
     for poses in (walk, walk[::-1].copy()):
-        np.testing.assert_allclose(embed_sequence(embedder, poses), whole_sequence(small_net, poses), atol=1e-5)
+        np.testing.assert_allclose(
+            embed_sequence(embedder, poses), whole_sequence(load_net(embedder.bundle), poses), atol=1e-5
+        )
 
 
 def test_a_restored_embedder_goes_on_as_the_saved_one(embedder, walk) -> None:
@@ -65,8 +67,8 @@ def test_a_restored_embedder_goes_on_as_the_saved_one(embedder, walk) -> None:
     np.testing.assert_allclose([embedder.step(pose) for pose in walk[25:]], expected[25:], atol=1e-6)
 
 
-def test_a_state_moves_between_runtimes(small_bundle, walk) -> None:
-    first, second = StationEmbedder(OnnxRuntime(small_bundle)), StationEmbedder(TorchRuntime(small_bundle))
+def test_a_state_moves_between_runtimes(tiny_bundle, walk) -> None:
+    first, second = StationEmbedder(OnnxRuntime(tiny_bundle)), StationEmbedder(TorchRuntime(tiny_bundle))
     expected = embed_sequence(first, walk)
     embed_sequence(first, walk[:30])
     second.restore(first.state())
@@ -74,7 +76,7 @@ def test_a_state_moves_between_runtimes(small_bundle, walk) -> None:
 
 
 def test_a_foreign_state_is_refused(embedder) -> None:
-    with pytest.raises(BundleError, match="not of bundle small"):
+    with pytest.raises(BundleError, match="not of bundle tiny"):
         embedder.restore({"crop": np.zeros(7), "recent": np.zeros((0, 13, 3)), "cache/keys": np.zeros((1, 2, 3))})
 
 
@@ -83,9 +85,9 @@ def test_poses_that_are_no_numbers_give_an_embedding_of_unit_length(embedder, wa
         assert np.linalg.norm(embedder.step(pose)) == pytest.approx(1.0, abs=1e-5)
 
 
-def test_lanes_are_independent_and_resting_ones_stay(small_bundle, walk) -> None:
+def test_lanes_are_independent_and_resting_ones_stay(tiny_bundle, walk) -> None:
     crops = crop_sequence(walk, "body13")
-    for runtime in (OnnxRuntime(small_bundle), TorchRuntime(small_bundle)):
+    for runtime in (OnnxRuntime(tiny_bundle), TorchRuntime(tiny_bundle)):
         alone = runtime.lanes(1)
         expected = [alone.step(crop[None])[0] for crop in crops[:12]]
         lanes, at, got = runtime.lanes(3), [0, 0, 0], [[], [], []]
@@ -99,19 +101,19 @@ def test_lanes_are_independent_and_resting_ones_stay(small_bundle, walk) -> None
             np.testing.assert_allclose(got[lane], expected[: at[lane]], atol=1e-5)
 
 
-def test_swapping_to_another_runtime_of_the_same_bundle_changes_nothing(small_bundle, walk) -> None:
-    embedder = StationEmbedder(OnnxRuntime(small_bundle))
+def test_swapping_to_another_runtime_of_the_same_bundle_changes_nothing(tiny_bundle, walk) -> None:
+    embedder = StationEmbedder(OnnxRuntime(tiny_bundle))
     expected = embed_sequence(embedder, walk)
     embed_sequence(embedder, walk[:20])
-    embedder.swap(TorchRuntime(small_bundle))
+    embedder.swap(TorchRuntime(tiny_bundle))
     np.testing.assert_allclose([embedder.step(pose) for pose in walk[20:]], expected[20:], atol=1e-5)
 
 
 def test_swapping_models_while_ticks_come_loses_none_and_ends_on_the_new_model(
-    small_bundle, small_net, walk, tmp_path
+    tiny_bundle, small_net, walk, tmp_path
 ) -> None:
-    other = with_other_weights(small_bundle, small_net, tmp_path / "other")
-    embedder, stranger = StationEmbedder(OnnxRuntime(small_bundle)), StationEmbedder(OnnxRuntime(other))
+    other = with_other_weights(tiny_bundle, tmp_path / "other")
+    embedder, stranger = StationEmbedder(OnnxRuntime(tiny_bundle)), StationEmbedder(OnnxRuntime(other))
     poses = np.concatenate([walk, walk[::-1]] * 4)
     before = embed_sequence(embedder, poses)
     embedder.reset()
@@ -138,7 +140,7 @@ def test_swapping_models_while_ticks_come_loses_none_and_ends_on_the_new_model(
     np.testing.assert_allclose(got[-10:], full[-10:], atol=1e-3)
 
 
-def test_the_live_path_runs_without_torch(small_bundle) -> None:
+def test_the_live_path_runs_without_torch(tiny_bundle) -> None:
     program = f"""
         import sys
         sys.modules["torch"] = None
@@ -148,15 +150,15 @@ def test_the_live_path_runs_without_torch(small_bundle) -> None:
         from engine.bundle import Bundle
         from engine.bundle import Bundle, file_sha256
 from engine.embedder import embed_sequence, open_embedder
-        out = embed_sequence(open_embedder(Bundle(Path({str(small_bundle.folder)!r}))), np.ones((5, 13, 3), np.float32))
+        out = embed_sequence(open_embedder(Bundle(Path({str(tiny_bundle.folder)!r}))), np.ones((5, 13, 3), np.float32))
         assert out.shape == (5, 16)
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
 
 
-def test_a_bundle_without_weights_for_torch_says_so(small_bundle, tmp_path) -> None:
-    shutil.copytree(small_bundle.folder, tmp_path / "b")
+def test_a_bundle_without_weights_for_torch_says_so(tiny_bundle, tmp_path) -> None:
+    shutil.copytree(tiny_bundle.folder, tmp_path / "b")
     sheet = tmp_path / "b" / "bundle.json"
     sheet.write_text(json.dumps(json.loads(sheet.read_text()) | {"network": {}}))
     with pytest.raises(BundleError, match="carries no weights for PyTorch"):
