@@ -1,0 +1,77 @@
+"""Numbers a station's events without gaps and has them stored before anyone hears of them.
+
+drafts ─number→ events ─store→ ready to publish        (a full disk: kept in memory, in order, until it can be)
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable
+
+import msgspec
+
+from engine.errors import StoreError
+from engine.messages import Event
+from engine.store import Store
+
+BACKLOG = 10_000
+"""Events kept while the store cannot be written: hours of work. Beyond it numbering stops rather than losing one."""
+
+
+class Journal:
+    """One station's sequence of events. Thread-safe. Raises StoreError if the store cannot be read at the start."""
+
+    def __init__(self, station: str, store: Store) -> None:
+        self.station, self.store = station, store
+        self.trouble = ""
+        """Why the store cannot be written just now; empty while it can."""
+        _, self._last = store.bounds(station)
+        self._stored = self._last
+        self._backlog: deque[Event] = deque()
+        self._checkpoint: bytes | None = None
+        self._turn = threading.RLock()
+
+    @property
+    def stored_seq(self) -> int:
+        """Number of the newest event that is stored: only up to here may be published."""
+        return self._stored
+
+    def number(self, draft: Event) -> Event:
+        """A draft with its number, stored, or waiting for the store in memory (then `stored_seq` is below it)."""
+        return self.commit([draft])[0]
+
+    def commit(self, drafts: Iterable[Event], checkpoint: bytes | None = None) -> list[Event]:
+        """Number drafts and store them in one transaction with the checkpoint that follows them.
+
+        Raises StoreError only when the store has failed for so long that memory is full.
+        """
+        with self._turn:
+            events = [
+                msgspec.structs.replace(draft, station=self.station, seq=self._last + i)
+                for i, draft in enumerate(drafts, start=1)
+            ]
+            if len(self._backlog) + len(events) > BACKLOG:
+                raise StoreError(
+                    f"{BACKLOG} events wait for the store", found=self.trouble, next_step="Free the store's disk."
+                )
+            self._last += len(events)
+            self._backlog.extend(events)
+            self._checkpoint = checkpoint or self._checkpoint
+            self.flush()
+            return events
+
+    def flush(self) -> bool:
+        """Try to store what waits. True if nothing waits any more."""
+        with self._turn:
+            if not self._backlog and self._checkpoint is None:
+                return True
+            try:
+                self.store.append(self.station, list(self._backlog), self._checkpoint)
+            except StoreError as error:
+                self.trouble = str(error)
+                return False
+            self._backlog.clear()
+            self._checkpoint = None
+            self._stored, self.trouble = self._last, ""
+            return True

@@ -1,0 +1,188 @@
+"""The store: events, cycles, phase durations and checkpoints in SQLite (WAL) or any SQLAlchemy URL such as PostgreSQL.
+
+Tables and their migrations are in `tables.py`; numbering is `journal.py`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
+from sqlalchemy.pool import StaticPool
+
+from engine import tables
+from engine.errors import StoreError
+from engine.messages import Event
+from engine.redact import redact
+
+
+class Store:
+    """Opened by its constructor. Raises StoreError: unreachable, unreadable, or written by a newer version.
+
+    `sqlite://` keeps everything in memory. Safe to use from several threads.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = redact(url)
+        try:
+            parsed = sa.make_url(url)
+            sqlite = parsed.get_backend_name() == "sqlite"
+            in_memory = sqlite and parsed.database in (None, "", ":memory:")
+            if parsed.drivername == "postgresql":
+                parsed = parsed.set(drivername="postgresql+psycopg")
+            options: dict[str, Any] = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 5}}
+            if sqlite:
+                options = {"connect_args": {"check_same_thread": False, "timeout": 5.0}}
+            if in_memory:
+                options["poolclass"] = StaticPool  # one connection is the database
+            self._engine = sa.create_engine(parsed, **options)
+            self._turn: Any = threading.RLock() if in_memory else nullcontext()
+            if sqlite:
+                sa.event.listen(self._engine, "connect", _tune_sqlite)
+            with self._engine.begin() as connection:
+                self.identity = _prepare(connection, self.url)
+        except (SQLAlchemyError, ArgumentError, OSError, ImportError) as error:
+            raise self._refusal("cannot open", error) from None
+
+    def append(self, station: str, events: Sequence[Event], checkpoint: bytes | None = None) -> None:
+        """Store numbered events, what follows from them, and the checkpoint after them: all or nothing.
+
+        Raises StoreError; nothing is stored then.
+        """
+        durations = [row for event in events for row in tables.phase_rows(event)]
+        cycles = [row for event in events if (row := tables.cycle_row(event))]
+        try:
+            with self._turn, self._engine.begin() as connection:
+                if events:
+                    connection.execute(sa.insert(tables.EVENTS), [tables.event_row(event) for event in events])
+                if cycles:
+                    connection.execute(sa.insert(tables.CYCLES), cycles)
+                if durations:
+                    connection.execute(sa.insert(tables.PHASES), durations)
+                if checkpoint is not None:
+                    own = tables.CHECKPOINTS.c.station == station
+                    connection.execute(sa.delete(tables.CHECKPOINTS).where(own))
+                    row = {"station": station, "saved_wall_s": time.time(), "data": checkpoint}
+                    connection.execute(sa.insert(tables.CHECKPOINTS), [row])
+        except IntegrityError:
+            if self._holds(station, events):  # committed before, but the connection broke before we were told
+                return
+            raise StoreError(
+                f"another process writes events of {station!r} to {self.url}",
+                expected="one process per station",
+                found=f"event {events[0].seq} is there already" if events else "two checkpoints at once",
+                next_step="Stop the other process, or give one of them another name or store.url.",
+            ) from None
+        except SQLAlchemyError as error:
+            raise self._refusal("cannot write to", error) from None
+
+    def _holds(self, station: str, events: Sequence[Event]) -> bool:
+        stored = self.messages(station, events[0].seq, len(events)) if events else []
+        return bool(events) and stored == [tables.event_row(event)["message"] for event in events]
+
+    def checkpoint(self, station: str) -> bytes | None:
+        """The last checkpoint stored, or None."""
+        query = sa.select(tables.CHECKPOINTS.c.data).where(tables.CHECKPOINTS.c.station == station)
+        rows = self.read(query)
+        return bytes(rows[0].data) if rows else None
+
+    def bounds(self, station: str) -> tuple[int, int]:
+        """Oldest and newest event number of a station; (1, 0) where there is none yet."""
+        own = tables.EVENTS.c.station == station
+        seq = tables.EVENTS.c.seq
+        (row,) = self.read(sa.select(sa.func.min(seq).label("oldest"), sa.func.max(seq).label("newest")).where(own))
+        return (1, 0) if row.newest is None else (int(row.oldest), int(row.newest))
+
+    def messages(self, station: str, first_seq: int, limit: int) -> list[bytes]:
+        """Events of a station from `first_seq` on, as MessagePack, oldest first."""
+        events = tables.EVENTS.c
+        query = sa.select(events.message).where(events.station == station, events.seq >= first_seq)
+        return [bytes(row.message) for row in self.read(query.order_by(events.seq).limit(limit))]
+
+    def read(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+        """Rows of any query over `tables`. Raises StoreError."""
+        try:
+            with self._turn, self._engine.connect() as connection:
+                return connection.execute(query).all()
+        except SQLAlchemyError as error:
+            raise self._refusal("cannot read from", error) from None
+
+    def forget(self, older_than_s: float) -> int:
+        """Retention: delete what is older than `older_than_s` seconds; returns how many events went.
+
+        The newest event of each station stays, so that numbering goes on where it was.
+        """
+        before = time.time() - older_than_s
+        events = tables.EVENTS.c
+        newest = sa.select(events.station, sa.func.max(events.seq)).group_by(events.station)
+        try:
+            with self._turn, self._engine.begin() as connection:
+                connection.execute(sa.delete(tables.CYCLES).where(tables.CYCLES.c.ended_wall_s < before))
+                connection.execute(sa.delete(tables.PHASES).where(tables.PHASES.c.ended_wall_s < before))
+                kept = connection.execute(newest).all()
+                gone = 0
+                for station, last in kept:
+                    # Up to the newest number that is too old: a clock that was set back leaves no hole in the middle.
+                    old = sa.select(sa.func.max(events.seq)).where(
+                        events.station == station, events.wall_s < before, events.seq < last
+                    )
+                    limit = connection.execute(old).scalar()
+                    if limit is not None:
+                        where = (events.station == station) & (events.seq <= limit)
+                        gone += connection.execute(sa.delete(tables.EVENTS).where(where)).rowcount
+                return gone
+        except SQLAlchemyError as error:
+            raise self._refusal("cannot write to", error) from None
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _refusal(self, problem: str, error: Exception) -> StoreError:
+        reason = str(getattr(error, "orig", None) or error).strip().splitlines()
+        return StoreError(
+            f"{problem} the store {self.url}",
+            found=redact(reason[0]) if reason else type(error).__name__,
+            next_step="Check store.url, and the free space and the rights of its folder (or the database server).",
+        )
+
+
+def _tune_sqlite(connection: Any, _: object) -> None:
+    """WAL: readers never wait for the writer. FULL: an event that was published survives a power cut."""
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+
+
+def _prepare(connection: sa.Connection, url: str) -> str:
+    """Create the tables, or lift them to this version; the store's identity, made once."""
+    if not sa.inspect(connection).has_table(tables.META.name):
+        tables.METADATA.create_all(connection)
+        rows = [{"key": "version", "value": str(tables.VERSION)}, {"key": "identity", "value": uuid.uuid4().hex}]
+        connection.execute(sa.insert(tables.META), rows)
+    meta = {row.key: row.value for row in connection.execute(sa.select(tables.META))}
+    version = int(meta.get("version", 0))
+    if version > tables.VERSION:
+        raise StoreError(
+            f"the store {url} was written by a newer Lockstep",
+            expected=f"version {tables.VERSION} or older",
+            found=f"version {version}",
+            next_step="Update Lockstep, or configure another store.url.",
+        )
+    for step in range(version + 1, tables.VERSION + 1):
+        tables.MIGRATIONS[step](connection)
+    if version < tables.VERSION:
+        connection.execute(
+            sa.update(tables.META).where(tables.META.c.key == "version").values(value=str(tables.VERSION))
+        )
+    return str(meta["identity"])
