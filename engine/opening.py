@@ -7,12 +7,14 @@ from contextlib import ExitStack, contextmanager
 
 from engine.aligner import Aligner
 from engine.bundle import open_bundle
+from engine.bus import Publisher
 from engine.config import StationConfig
 from engine.embedder.opening import open_embedder
 from engine.journal import Journal
 from engine.pose.locating import open_locator
 from engine.pose.selection import region
 from engine.reference import Reference
+from engine.security import Access
 from engine.sources.opening import open_source
 from engine.station import Sink, Station
 from engine.store import Store
@@ -36,14 +38,17 @@ def open_station(config: StationConfig, sinks: Iterable[Sink] = ()) -> Iterator[
         aligner = open_aligner(config)
         store = closing.enter_context(Store(config.store.url or "sqlite://"))
         journal = Journal(config.station, store)
-        all_sinks = list(sinks)
-        if config.bus.publish is not None:
-            from engine.bus import Publisher
-
-            all_sinks.insert(0, closing.enter_context(Publisher(config.bus, journal, confirm=aligner.detector.confirm)))
+        bus = config.bus
+        publishers = []
+        if bus.publish is not None:
+            access = Access(bus.keys, bus.insecure)
+            publishers.append(closing.enter_context(Publisher(journal, bus.publish, bus.requests, access)))
         policy = None if config.source.policy == "auto" else config.source.policy
         source = open_source(config.source.open, policy)
         closing.callback(source.close)
         locator = open_locator(source, config.pose.estimator, layout=aligner.embedder.bundle.info.layout, area=area)
         closing.callback(locator.close)
-        yield Station(config.station, source, locator, aligner, journal.number, all_sinks)
+        station = Station(config.station, source, locator, aligner, journal.number, [*publishers, *sinks])
+        if publishers:
+            station.confirmations = publishers[0].confirmations
+        yield station

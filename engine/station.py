@@ -1,6 +1,6 @@
 """A station: one camera looking at one workplace. `Station.run` is the whole live path.
 
-    source ─frame→ locate ─pose→ aligner ─step→ sinks (bus, store, terminal view, timeline)
+source ─frame→ locate ─pose→ aligner ─step→ sinks (bus, store, terminal view, timeline)
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ class Station:
         self.latency: Latency = aligner.latency
         self.ticks = 0
         self.frames = 0
+        self.confirmations: Callable[[], list[str]] = list
+        """Phases confirmed from outside since the last call; the bus sets this."""
         self._locate, self._number, self._sinks = locate, number, tuple(sinks)
         self._stopping = False
         self._frame_times: deque[float] = deque(maxlen=90)
@@ -71,6 +73,8 @@ class Station:
             taken_s = time.monotonic()
             if frame.notice is not None:
                 self._notice(frame.notice)
+            for phase in self.confirmations():
+                self.aligner.detector.confirm(phase)
             with self.latency.measure("pose"):
                 pose = self._locate(frame)
             located_s = time.monotonic()
