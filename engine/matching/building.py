@@ -49,9 +49,10 @@ def build_reference(
     first = demos[0]
     count = len(first.embeddings)
     phases = _checked_phases(phases, count / rate_hz)
-    partners = [np.arange(count, dtype=np.float64)]
-    for demo in demos[1:]:
-        partners.append(dtw.carry(dtw.align(first.embeddings, demo.embeddings), count))
+    partners = [
+        np.arange(count, dtype=np.float64),
+        *(dtw.carry(dtw.align(first.embeddings, demo.embeddings), count) for demo in demos[1:]),
+    ]
     templates = np.stack([_at(demo.embeddings, partner) for demo, partner in zip(demos, partners, strict=True)])
     mean = templates.mean(axis=0)
     variance = np.square(templates - mean).sum(axis=2).mean(axis=0)

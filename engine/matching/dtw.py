@@ -26,7 +26,7 @@ def carry(path: NDArray[np.int64], count: int) -> NDArray[np.float64]:
 
 
 @numba.njit(cache=True)
-def _path(cost, diagonal):  # type: ignore[no-untyped-def]
+def _path(cost, diagonal):
     rows, columns = cost.shape
     total = np.empty((rows, columns))
     came = np.zeros((rows, columns), np.int8)

@@ -15,7 +15,7 @@ JUMP, LEAVE, BACK, BACK_HERE, BACK_START, GIVE_UP, BEGIN, WRAP = range(8)
 
 
 @numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
-def forward(on, off, idle, mixing, shifts, odds, entry, land, begin, likelihood, idle_likelihood, mixed, new_on):  # type: ignore[no-untyped-def]
+def forward(on, off, idle, mixing, shifts, odds, entry, land, begin, likelihood, idle_likelihood, mixed, new_on):
     """Moves the belief on by one tick and weighs it with the evidence, in place. Returns the new idle mass.
 
     on (K, N), off (N,): belief, changed in place; idle: its third part. mixing (K, K) rate transition; shifts (K,) ticks

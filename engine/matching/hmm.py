@@ -172,7 +172,7 @@ class SwitchingMatcher:
         low, high = mode - self._window, mode + self._window + 1
         if high - low >= count:
             return slice(0, count)
-        if 0 <= low and high <= count:
+        if low >= 0 and high <= count:
             return slice(low, high)
         if not self._cyclic:
             return slice(max(low, 0), min(high, count))

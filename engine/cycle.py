@@ -1,0 +1,145 @@
+"""What has been seen of one cycle: which parts of the procedure, in which order, for how long. No thresholds on time or status.
+
+`Procedure` is what a reference asks for; `CycleRecord` is what one cycle gave. `engine.events` decides what to tell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+
+from engine.reference import Phase, Reference
+
+BINS_PER_S = 20.0
+MOST_BINS = 600
+ESTABLISHED = 0.35
+"""A visit counts once this share of the phase has been passed through: a matcher that slides on for a moment is no visit."""
+LEARNED_QUANTILE = 2.326
+"""Standard normal quantile of 99 %: dwelling longer than this share of log-normal durations is slow."""
+LEAST_LOG_SPREAD = 0.35
+
+
+class Procedure:
+    """Bins over the reference's clock, and what each phase demands."""
+
+    def __init__(self, reference: Reference) -> None:
+        self.phases: tuple[Phase, ...] = reference.info.phases
+        self.duration_s = reference.duration_s
+        self.bins = int(np.clip(np.ceil(self.duration_s * BINS_PER_S), 8, MOST_BINS))
+        starts = [0.0, *(phase.start_s for phase in self.phases[1:])]
+        edges = [min(round(start / self.duration_s * self.bins), self.bins - 1) for start in starts] + [self.bins]
+        self.spans = [(low, max(high, low + 1)) for low, high in pairwise(edges)]
+        self.limits_s = [
+            phase.limit_s if phase.limit_s is not None else _learned_limit(durations)
+            for phase, durations in zip(self.phases, zip(*reference.info.durations_s, strict=True), strict=True)
+        ]
+
+    def bin_of(self, position_s: float) -> int:
+        return int(np.clip(position_s / self.duration_s * self.bins, 0, self.bins - 1))
+
+    def earlier(self, phase: int) -> list[int]:
+        """Phases that must come before this one: lower index, not of its any-order group."""
+        group = self.phases[phase].group
+        return [r for r in range(phase) if group is None or self.phases[r].group != group]
+
+    def share(self, phases: list[int]) -> float:
+        """Share of the reference's clock that these phases take."""
+        return sum(self.spans[p][1] - self.spans[p][0] for p in phases) / self.bins
+
+
+def _learned_limit(durations_s: tuple[float, ...]) -> float:
+    logs = np.log(np.maximum(durations_s, 0.05))
+    return float(np.exp(logs.mean() + LEARNED_QUANTILE * max(float(logs.std()), LEAST_LOG_SPREAD)))
+
+
+@dataclass
+class CycleRecord:
+    """Plain values only, so that it can be saved as JSON and printed."""
+
+    covered: list[int]
+    """Per bin: seen in this cycle."""
+    visit: list[int]
+    """Per bin: seen in this visit of the current phase."""
+    dwell_s: list[float]
+    started_s: float
+    joined: bool = False
+    """First seen in its midst (the stream began there): what came before is unknown, not skipped."""
+    current: int = -1
+    """Phase being visited."""
+    entered_s: float = 0.0
+    established: bool = False
+    order: list[int] = field(default_factory=list)
+    """Established visits."""
+    pending: dict[str, list[float]] = field(default_factory=dict)
+    """Passed without a visit: phase → [phase that came instead, when]."""
+    skipped: list[int] = field(default_factory=list)
+    """Reported as skipped."""
+    confirmed: list[int] = field(default_factory=list)
+    slow: bool = False
+    """The current visit has been reported as slow."""
+    visit_s: float = 0.0
+    """Time at work in this visit."""
+
+    @staticmethod
+    def empty(procedure: Procedure, time_s: float, joined: bool = False) -> CycleRecord:
+        bins = procedure.bins
+        return CycleRecord([0] * bins, [0] * bins, [0.0] * len(procedure.phases), time_s, joined)
+
+    def mark(self, low: int, high: int) -> None:
+        """Bins low … high have been passed through."""
+        for b in range(low, high + 1):
+            self.covered[b] = self.visit[b] = 1
+
+    def enter(self, phase: int, time_s: float) -> None:
+        self.current, self.entered_s, self.established, self.slow, self.visit_s = phase, time_s, False, False, 0.0
+        self.visit = [0] * len(self.visit)
+
+    def revisit(self, time_s: float) -> None:
+        """The current phase is being done again, without another in between."""
+        self.entered_s, self.established, self.visit = time_s, False, [0] * len(self.visit)
+
+    def coverage(self, procedure: Procedure, phases: list[int] | None = None) -> float:
+        """Share of the bins of these phases (None: of all that were not skipped) seen in this cycle."""
+        if phases is None:
+            phases = [p for p in range(len(procedure.phases)) if p not in self.skipped]
+        spans = [procedure.spans[p] for p in phases]
+        seen = sum(sum(self.covered[low:high]) for low, high in spans)
+        return seen / max(sum(high - low for low, high in spans), 1)
+
+    def visit_coverage(self, procedure: Procedure) -> float:
+        low, high = procedure.spans[self.current]
+        return sum(self.visit[low:high]) / (high - low)
+
+    def establish(self, procedure: Procedure, time_s: float) -> list[tuple[str, int, float]]:
+        """The current visit is now beyond doubt: what that says about order, as (kind, phase, when)."""
+        phase = self.current
+        verdicts: list[tuple[str, int, float]] = []
+        self.established = True
+        if str(phase) in self.pending:
+            del self.pending[str(phase)]
+            verdicts.append(("phase_out_of_order", phase, self.entered_s))
+        elif phase in self.order:
+            verdicts.append(("phase_repeated", phase, self.entered_s))
+        elif self.order and any(phase in procedure.earlier(q) for q in self.order) and not self.joined:
+            verdicts.append(("phase_out_of_order", phase, self.entered_s))
+        # Work has gone further forward than what came instead of a passed phase: it will not be made up for.
+        for key, (instead, when) in list(self.pending.items()):
+            if phase > instead:
+                verdicts.append(("phase_skipped", int(key), when))
+        if self.order or not self.joined:
+            known_from = min(self.order) if self.joined and self.order else 0
+            for r in procedure.earlier(phase):
+                gone = r in self.order or r in self.skipped or str(r) in self.pending
+                if not gone and r >= known_from and not self.done(procedure, r):
+                    self.pending[str(r)] = [phase, self.entered_s]
+        self.order.append(phase)
+        return verdicts
+
+    def done(self, procedure: Procedure, phase: int) -> bool:
+        return phase in self.confirmed or phase in self.order or self.coverage(procedure, [phase]) >= ESTABLISHED
+
+    def missing(self, procedure: Procedure) -> list[int]:
+        """Phases not done and not yet reported as skipped."""
+        return [p for p in range(len(procedure.phases)) if p not in self.skipped and not self.done(procedure, p)]
