@@ -109,9 +109,7 @@ def test_swapping_to_another_runtime_of_the_same_bundle_changes_nothing(tiny_bun
     np.testing.assert_allclose([embedder.step(pose) for pose in walk[20:]], expected[20:], atol=1e-5)
 
 
-def test_swapping_models_while_ticks_come_loses_none_and_ends_on_the_new_model(
-    tiny_bundle, small_net, walk, tmp_path
-) -> None:
+def test_swapping_models_while_ticks_come_loses_none_and_ends_on_the_new_model(tiny_bundle, walk, tmp_path) -> None:
     other = with_other_weights(tiny_bundle, tmp_path / "other")
     embedder, stranger = StationEmbedder(OnnxRuntime(tiny_bundle)), StationEmbedder(OnnxRuntime(other))
     poses = np.concatenate([walk, walk[::-1]] * 4)
