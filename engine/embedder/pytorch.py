@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class TorchRuntime:
-    """The incremental step in eager PyTorch. `device` None: a CUDA device if there is one."""
+    """The incremental step in eager PyTorch. `device` None: a CUDA device if there is one.
+
+    On a CPU it confines PyTorch to one thread, for the whole process: a step is smaller than the cost of sharing it.
+    """
 
     def __init__(self, bundle: Bundle, device: str | None = None) -> None:
         import torch
@@ -24,6 +27,8 @@ class TorchRuntime:
         self.bundle = bundle
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.net = load_net(bundle).to(self.device)
+        if self.device.type == "cpu":
+            torch.set_num_threads(1)
         place = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
         self.name = f"torch {torch.__version__} ({place})"
 

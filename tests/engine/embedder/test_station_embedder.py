@@ -146,8 +146,7 @@ def test_the_live_path_runs_without_torch(tiny_bundle) -> None:
         import numpy as np
         from pathlib import Path
         from engine.bundle import Bundle
-        from engine.bundle import Bundle, file_sha256
-from engine.embedder import embed_sequence, open_embedder
+        from engine.embedder import embed_sequence, open_embedder
         out = embed_sequence(open_embedder(Bundle(Path({str(tiny_bundle.folder)!r}))), np.ones((5, 13, 3), np.float32))
         assert out.shape == (5, 16)
     """
