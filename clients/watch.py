@@ -98,7 +98,8 @@ class View:
 
 def render(state: State | None, hello: Hello | None, events: Sequence[Event], *, trouble: str = "") -> RenderableType:
     """One picture of a station, at most 100 columns wide. Nothing a peer sent is taken for markup."""
-    name = clean((hello or state).station) if hello or state else "…"
+    speaker = hello or state
+    name = clean(speaker.station) if speaker else "…"
     label, colour = _STATUS["silent"] if trouble else _STATUS[state.status if state else "starting"]
     title = Text.assemble(" ", (name, "bold"), " ", (f" {label} ", f"bold #10141f on {colour}"), " ")
     body: list[RenderableType] = []
@@ -142,8 +143,8 @@ class PhaseStrip:
             words = clean(phase.name)
             words = words if len(words) < room else words[: max(0, room - 2)] + "…" if room > 2 else ""
             names.append(Segment(words.ljust(room), style))
-            for column in columns:
-                blocks.append(Segment("█" if column <= here else "░", colour if working else colour + Style(dim=True)))
+            shade = colour if working else colour + Style(dim=True)
+            blocks += [Segment("█" if column <= here else "░", shade) for column in columns]
         marker = Segment(" " * here + "▲", Style(color="white", bold=True)) if here >= 0 else Segment("")
         for line in (names, blocks, blocks, [marker]):
             yield from line
