@@ -137,7 +137,7 @@ def embed(
     times_s, poses = resample_track(track.times_s, track.poses, embedder.bundle.info.rate_hz)
     start_s = -np.inf if demonstration.start_s is None else demonstration.start_s
     end_s = np.inf if demonstration.end_s is None else demonstration.end_s
-    part = (times_s >= start_s - 1e-6) & (times_s < end_s + 1e-6)
+    part = (times_s >= start_s - 1e-6) & (times_s < end_s - 1e-6)
     seen = float((poses[part][..., 2] > 0).any(axis=1).mean()) if part.any() else 0.0
     if seen < SEEN_AT_LEAST:
         raise DataError(
