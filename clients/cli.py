@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "reference": ("reference", "Build and show references from demonstrations."),
     "pose": ("pose", "Estimate poses of videos and keep them as tracks."),
     "synth": ("synth", "Render a station with exact ground truth."),
+    "evaluate": ("evaluate", "Judge a model: offline protocols with controls, and the live follower on streams."),
 }
 
 

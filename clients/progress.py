@@ -16,3 +16,19 @@ def progress_bar(console: Console, name: str, duration_s: float | None) -> Itera
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(name, total=duration_s)
         yield lambda time_s: progress.update(task, completed=time_s)
+
+
+@contextmanager
+def steps_bar(console: Console, total: int) -> Iterator[Callable[[str], None]]:
+    """Yields a function to call as each of `total` steps begins, with what it is. Gone when the block ends."""
+    columns = (BarColumn(30), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=total)
+        begun = 0
+
+        def step(what: str) -> None:
+            nonlocal begun
+            progress.update(task, completed=begun, description=what)
+            begun += 1
+
+        yield step

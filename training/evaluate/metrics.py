@@ -6,7 +6,7 @@ does not count (idle). The definitions are those of LA2DS (ECCV 2024) and, where
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,13 +69,6 @@ class PhaseLogistic:
         if self._only is not None:
             return np.full(len(features), self._only)
         return self._model.predict(np.asarray(features, np.float64))
-
-
-def subsets(count: int, share: float, draws: int, rng: np.random.Generator) -> Iterator[NDArray[np.intp]]:
-    """Random subsets of `share` of `count` training recordings, at least one; all of them need only one draw."""
-    size = max(1, round(share * count))
-    for _ in range(1 if size == count else draws):
-        yield np.sort(rng.choice(count, size, replace=False))
 
 
 def phase_progress(phases: NDArray[np.int64], classes: int) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ trimmed training clips, as they would in practice.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,6 +91,15 @@ def choose_actions(dataset: Dataset, names: Sequence[str] | None = None) -> tupl
     return actions, left_out
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """What is judged, and where. `stream_seeds`: on the streams of so many seeds (None: all; 0: not on streams)."""
+
+    features: Features
+    paper: bool = True
+    stream_seeds: int | None = None
+
+
 class Judge:
     """One model on one action: embeds and learns from the training clips once, then judges both protocols."""
 
@@ -102,8 +111,9 @@ class Judge:
         self._labels = [_phases(clip) for clip in action.train]
         self._targets = [phase_progress(labels, action.classes) for labels in self._labels]
         self._classifiers: dict[tuple[str, float, int], PhaseSvm | PhaseLogistic] = {}
+        self._draws = {share: len(seeds) if self._size(share) < len(action.train) else 1 for share in SHARES}
         for share in SHARES:
-            for number, seed in enumerate(seeds if self._size(share) < len(action.train) else seeds[:1]):
+            for number, seed in enumerate(seeds[: self._draws[share]]):
                 chosen = _draw(seed, action, self._size(share))
                 seen = np.concatenate([self._train[i] for i in chosen])
                 labels = np.concatenate([self._labels[i] for i in chosen])
@@ -117,7 +127,7 @@ class Judge:
         if self._action.labelled:
             labels = [_phases(clip) for clip in self._action.val]
             for share in SHARES:
-                for number in range(len(self._seeds)):
+                for number in range(self._draws[share]):
                     self._accuracy(figures, share, number, np.concatenate(val), np.concatenate(labels))
             targets = [phase_progress(phases, self._action.classes) for phases in labels]
             figures["progress"] = [progress_r2(self._train, self._targets, val, targets)]
@@ -166,31 +176,29 @@ class Judge:
         self, figures: Figures, share: float, number: int, features: NDArray[np.floating], labels: NDArray[np.int64]
     ) -> None:
         for kind in ("acc", "logreg"):
-            classifier = self._classifiers.get((kind, share, number)) or self._classifiers[kind, share, 0]
+            classifier = self._classifiers[kind, share, min(number, self._draws[share] - 1)]
             _append(figures, f"{kind}@{share}", float((classifier.predict(features) == labels).mean()))
 
 
 def evaluate(
-    models: Mapping[str, Features],
+    candidates: Mapping[str, Candidate],
     actions: Sequence[Action],
     seeds: Sequence[int],
-    one_seed: Collection[str] = (),
     on_step: Callable[[str], None] = lambda what: None,
 ) -> dict[str, dict[str, dict[str, Figures]]]:
-    """{"paper" | "clock_free": {model: {action: figures}}}.
-
-    Models of `one_seed` see only the streams of the first seed. `on_step` is told of each action and model that begins.
-    """
-    results: dict[str, dict[str, dict[str, Figures]]] = {
-        section: {model: {} for model in models} for section in ("paper", "clock_free")
-    }
+    """{"paper" | "clock_free": {candidate: {action: figures}}}. `on_step` is told what begins, once per candidate and action."""
+    results: dict[str, dict[str, dict[str, Figures]]] = {"paper": {}, "clock_free": {}}
     for action in actions:
-        for model, features in models.items():
-            on_step(f"{action.name}: {model}")
-            judge = Judge(features, action, seeds)
-            results["paper"][model][action.name] = judge.paper()
-            if action.labelled:
-                results["clock_free"][model][action.name] = judge.clock_free(1 if model in one_seed else None)
+        for name, candidate in candidates.items():
+            on_step(f"{action.name}: {name}")
+            on_streams = action.labelled and candidate.stream_seeds != 0
+            if not (candidate.paper or on_streams):
+                continue
+            judge = Judge(candidate.features, action, seeds)
+            if candidate.paper:
+                results["paper"].setdefault(name, {})[action.name] = judge.paper()
+            if on_streams:
+                results["clock_free"].setdefault(name, {})[action.name] = judge.clock_free(candidate.stream_seeds)
     return results
 
 

@@ -57,11 +57,11 @@ def with_noise(clip: Clip, seed: int) -> NDArray[np.float32]:
 def robustness(
     features: Features, actions: Sequence[Action], seed: int, on_step: Callable[[str], None] = lambda what: None
 ) -> dict[str, dict[str, float]]:
-    """{action: {"missing@0", … "missing@1", "clean>noisy", "noisy>clean", "noisy>noisy": accuracy 0–1}}.
+    """{action: {"missing@0", … "missing@1", "clean>noisy", "noisy>clean", "noisy>noisy": accuracy in percent}}.
 
-    `a>b`: trained on a, tested on b. Labelled actions only.
+    `a>b`: trained on a, tested on b. Labelled actions only; `mean` is their mean.
     """
-    results = {}
+    results: dict[str, dict[str, float]] = {}
     for action in actions:
         if not action.labelled:
             continue
@@ -80,11 +80,14 @@ def robustness(
         embedded = {name: np.concatenate(features(poses)) for name, poses in val.items()}
 
         def accuracy(trained_on: str, tested_on: NDArray[np.floating]) -> float:
-            return float((classifiers[trained_on].predict(tested_on) == labels).mean())  # noqa: B023  used within the loop
+            return 100.0 * float((classifiers[trained_on].predict(tested_on) == labels).mean())  # noqa: B023  used within the loop
 
         results[action.name] = {name: accuracy("clean", e) for name, e in embedded.items() if name != "noisy"} | {
             "clean>noisy": accuracy("clean", embedded["noisy"]),
             "noisy>clean": accuracy("noisy", embedded["missing@0"]),
             "noisy>noisy": accuracy("noisy", embedded["noisy"]),
         }
+    if results:
+        names = next(iter(results.values()))
+        results["mean"] = {name: float(np.mean([of[name] for of in results.values()])) for name in names}
     return results

@@ -16,7 +16,6 @@ from training.evaluate.metrics import (
     phase_progress,
     progress_r2,
     squared_distances,
-    subsets,
     tau,
 )
 
@@ -88,11 +87,3 @@ def test_progress_is_measured_from_each_boundary() -> None:
     targets = [phase_progress((np.arange(n) >= n // 2).astype(int), 2) for n in (10, 20)]
     assert progress_r2(clocks, targets, clocks, targets) == pytest.approx(1.0)
     assert np.isnan(progress_r2(clocks, [t * np.nan for t in targets], clocks, targets))
-
-
-def test_subsets_are_drawn_without_repetition_and_all_of_them_only_once() -> None:
-    rng = np.random.default_rng(0)
-    assert len(list(subsets(10, 1.0, 5, rng))) == 1
-    drawn = list(subsets(20, 0.1, 5, rng))
-    assert len(drawn) == 5 and all(len(set(d)) == 2 for d in drawn)
-    assert [len(d) for d in subsets(3, 0.1, 2, rng)] == [1, 1]

@@ -1,0 +1,113 @@
+"""`lockstep evaluate`: how good an embedding is offline, and how good the follower is on streams."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+
+
+@app.callback()
+def evaluate() -> None:
+    """Every figure stands beside its controls: what a clock, raw keypoints and an untrained network would reach."""
+
+
+@app.command()
+def offline(
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder in the format of our Penn Action copy (default: $LOCKSTEP_DATA, ../shared/data)."),
+    ] = None,
+    bundle: Annotated[str | None, typer.Option(help="Bundle, by name or folder (default: the shipped ones).")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Checkpoint folder instead of a bundle.")] = None,
+    actions: Annotated[
+        str | None,
+        typer.Option(help="Comma-separated (default: all but jump_rope and strum_guitar, as in the papers)."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="First seed.", min=0)] = 0,
+    seeds: Annotated[int, typer.Option(help="Seeds of subsets, references and streams.", min=1, max=100)] = 5,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write every figure here.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for results.md, results.json and pictures.")
+    ] = None,
+) -> None:
+    """The paper's protocol and the clock-free one side by side, on validation clips, with four controls and robustness."""
+    import json
+    import shlex
+    import sys
+
+    from rich.console import Console
+
+    from clients.progress import steps_bar
+    from engine.errors import ConfigError
+    from training.datasets.penn import load_penn
+    from training.evaluate.controls import keypoints
+    from training.evaluate.lineup import line_up
+    from training.evaluate.offline import choose_actions
+    from training.evaluate.offline import evaluate as evaluate_offline
+    from training.evaluate.pictures import draw_all
+    from training.evaluate.robustness import robustness
+    from training.evaluate.tables import machine, markdown, summarise
+
+    if bundle is not None and checkpoint is not None:
+        raise ConfigError("--bundle and --checkpoint were both given", expected="one of them")
+    for path in (json_file, output / "results.md" if output else None):
+        _make_folder_of(path)
+    dataset = load_penn(data)
+    chosen, left_out = choose_actions(dataset, actions.split(",") if actions else None)
+    lineup = line_up(bundle, checkpoint, seed)
+    labelled = [action for action in chosen if action.labelled]
+    judged = list(range(seed, seed + seeds))
+    model = lineup.candidates[lineup.rows["clock_free"]["lockstep"]].features
+    console = Console(stderr=True)
+    total = len(chosen) * len(lineup.candidates) + (3 if output else 2) * len(labelled)
+    with steps_bar(console, total) as step:
+        results = evaluate_offline(lineup.candidates, chosen, judged, step)
+        damaged = {
+            row: robustness(lineup.candidates[name].features, chosen, seed, step)
+            for row, name in lineup.rows["clock_free"].items()
+            if row in ("lockstep", "keypoints")
+        }
+        if output:
+            for action in labelled:
+                step(f"{action.name}: pictures")
+                draw_all(output, model, keypoints, action)
+    record = {
+        "command": shlex.join(["lockstep", *sys.argv[1:]]),
+        "machine": machine(),
+        "seeds": judged,
+        "data": {"clips": len(dataset.clips), "actions": len(chosen), "labelled_actions": len(labelled)},
+        "models": {
+            f"{row} ({section})": lineup.described[name]
+            for section, rows in lineup.rows.items()
+            for row, name in rows.items()
+        },
+        **summarise(results, lineup),
+        "robustness": damaged,
+        "left_out": left_out,
+        "problems": dataset.problems,
+    }
+    text = markdown(record)
+    if json_file:
+        json_file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    if output:
+        (output / "results.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        (output / "results.md").write_text(text, encoding="utf-8")
+        console.print(f"written to {output}", highlight=False)
+    typer.echo(text)
+
+
+def _make_folder_of(path: Path | None) -> None:
+    """Before minutes of work, not after. Raises ConfigError."""
+    from engine.errors import ConfigError
+
+    if path is not None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot write {path}", found=error.strerror or str(error), next_step="Choose another place."
+            ) from None
