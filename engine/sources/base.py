@@ -14,6 +14,17 @@ Policy = Literal["freshest", "every"]
 
 
 @dataclass(frozen=True)
+class StreamNotice:
+    """Something happened to the stream itself. Rides on the first frame after it was noticed."""
+
+    kind: Literal["stream_lost", "stream_back", "stream_changed"]
+    reason: str
+    """One line for people; never holds credentials."""
+    time_s: float
+    """When it happened, on the clock of `Frame.time_s` (a loss is noticed up to 2 s later)."""
+
+
+@dataclass(frozen=True)
 class Frame:
     """One picture (or one recorded pose) and when it was taken."""
 
@@ -29,21 +40,46 @@ class Frame:
     """`time.monotonic()` just after the read returned: latency is measured from here."""
     truth: Any = None
     """Ground truth where the source knows it (rendered station), else None."""
+    notice: StreamNotice | None = None
+    """Live sources only. While a stream is lost, frames without an image keep coming, so that clocks go on."""
 
 
 @runtime_checkable
 class Source(Protocol):
     """Opened by its constructor (raises SourceError), iterated once, closed."""
 
-    name: str
-    live: bool
-    """A camera does not wait: default policy `freshest`. A file does: default policy `every`."""
-    fps: float
-    """Nominal frame rate, Hz."""
-    size: tuple[int, int]
-    """Width and height in pixels."""
-    layout: str | None
-    """Layout of `Frame.pose` for recorded poses, else None."""
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def live(self) -> bool:
+        """A camera does not wait: default policy `freshest`. A file does: default policy `every`."""
+        ...
+
+    @property
+    def fps(self) -> float:
+        """Nominal frame rate, Hz."""
+        ...
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        ...
+
+    @property
+    def layout(self) -> str | None:
+        """Layout of `Frame.pose` for recorded poses, else None."""
+        ...
+
+    @property
+    def duration_s(self) -> float | None:
+        """How long a recording is, None where nobody knows."""
+        ...
+
+    @property
+    def dropped(self) -> int:
+        """Frames captured so far that nobody was given, because a newer one was there."""
+        ...
 
     def __iter__(self) -> Iterator[Frame]: ...
 

@@ -50,7 +50,7 @@ def draw_backdrop(params: StationParams, camera: Camera) -> Image:
     _window(image, wall, panel, side * rng.uniform(1.05, 1.25), rng)
     _shelf(image, wall, panel, -side * rng.uniform(0.95, 1.15), rng)
     _pegboard(image, wall, panel, side * 0.12 + rng.uniform(-0.1, 0.1), rng)
-    image = cv2.GaussianBlur(image, (0, 0), 0.9)  # the wall is a little out of focus
+    cv2.GaussianBlur(image, (0, 0), 0.9, dst=image)  # the wall is a little out of focus
     return light(image, params, rng)
 
 

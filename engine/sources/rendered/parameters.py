@@ -150,10 +150,10 @@ class StationParams:
             )
 
     @staticmethod
-    def random(seed: int, *, deviations: int = 0, **fixed: Any) -> StationParams:
-        """A worker drawn at random: body, clothes, light, camera, pace and `deviations` random deviations.
+    def random(seed: int, *, deviations: int | tuple[Deviation, ...] = (), **fixed: Any) -> StationParams:
+        """A worker drawn at random: body, clothes, light, camera, pace. `fixed` overrides what was drawn, by field.
 
-        `fixed` sets fields of StationParams and overrides what was drawn. Raises ConfigError.
+        `deviations`: exactly these, or that many drawn at random, at most one per cycle. Raises ConfigError.
         """
         rng = np.random.default_rng(seed)
         params = StationParams(
@@ -168,11 +168,31 @@ class StationParams:
             look=_random_look(rng),
             view=_random_view(rng),
         )
-        params = replace(params, **{k: v for k, v in fixed.items() if k != "deviations"})
-        return replace(params, deviations=params.deviations + _random_deviations(rng, deviations, params.cycles))
+        params = replace(params, **fixed)
+        if isinstance(deviations, int):
+            deviations = _random_deviations(rng, deviations, params.cycles)
+        return replace(params, deviations=deviations)
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
+
+    @staticmethod
+    def from_json(document: dict[str, Any]) -> StationParams:
+        """The inverse of `as_json`. Raises ConfigError for what does not fit."""
+        try:
+            fields: dict[str, Any] = {**document}
+            fields["deviations"] = tuple(Deviation(**d) for d in document["deviations"])
+            fields["body"] = Body(**document["body"])
+            fields["look"] = Look(**_tuples(document["look"]))
+            fields["view"] = View(**_tuples(document["view"]))
+            return StationParams(**_tuples(fields))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ConfigError("not the parameters of a rendered station", found=str(error)) from None
+
+
+def _tuples(document: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows no tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in document.items()}
 
 
 def _random_body(rng: np.random.Generator) -> Body:

@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 from engine.sources.rendered import choreography as ch
 from engine.sources.rendered import kinematics as kin
 from engine.sources.rendered.parameters import NOMINAL_S, PHASES, Deviation, StationParams
-from engine.sources.rendered.truth import CYCLE_S, NOMINAL_START_S, STATUSES, Truth, TruthEvent
+from engine.sources.rendered.truth import CYCLE_S, NOMINAL_START_S, STATUSES, FrameTruth, Truth, TruthEvent
 
 Array = NDArray[np.float64]
+
+BENCH_BACK = 0.075
+"""Where the far edge of the bench is, z as a fraction of body height."""
 
 _EASE_S = 0.12
 """Half-width of the box over which the work clock is smoothed, so that nobody stops dead at a pause."""
@@ -301,15 +304,29 @@ class Performance:
     def frames(self) -> int:
         return max(1, int(np.floor(self.duration_s * self.params.fps)))
 
-    def chunks(self, length: int = 240) -> Iterator[tuple[Array, kin.Figure, Truth]]:
-        """The recording in chunks of frames: times, figure, truth. Memory does not grow with its length."""
-        for start in range(0, self.frames, length):
+    def chunks(self, first: int = 0, length: int = 240) -> Iterator[tuple[Array, kin.Figure, Truth]]:
+        """The recording from frame `first` in chunks: times, figure, truth. Memory does not grow with its length."""
+        for start in range(first, self.frames, length):
             t = np.arange(start, min(start + length, self.frames)) / self.params.fps
             yield t, self.figure(t), self.truth(t)
 
 
-BENCH_BACK = 0.075
-"""Where the far edge of the bench is, z as a fraction of body height."""
+class TruthByFrame:
+    """Ground truth of single frames, for who sees the pixels of some and draws none: `TruthByFrame(params)[index]`."""
+
+    _CHUNK = 240
+
+    def __init__(self, params: StationParams) -> None:
+        self._performance = Performance(params)
+        self._first = -1
+        self._truth: Truth | None = None
+
+    def __getitem__(self, index: int) -> FrameTruth:
+        first = index - index % self._CHUNK
+        if self._truth is None or first != self._first:
+            times = np.arange(first, first + self._CHUNK) / self._performance.params.fps
+            self._first, self._truth = first, self._performance.truth(times)
+        return self._truth.frame(index - first)
 
 
 def simulate(params: StationParams) -> Truth:

@@ -1,5 +1,6 @@
 """A frame from back to front: backdrop, worker's body, bench with bins and tray, arms, what the hands hold, sensor."""
 
+# ruff: noqa: RUF005 — arrays plus tuples add up here, they are not joined
 from __future__ import annotations
 
 import cv2
@@ -39,12 +40,13 @@ class Scene:
         rows = np.flatnonzero(self._bench_mask.any(axis=1))
         self._bench_rows = slice(int(rows[0]), int(rows[-1]) + 1)
         rng = np.random.default_rng([params.seed, 0x0153])
-        self._rng = rng
+        self._grain_at = rng.integers(0, 64, (997, 2))
         grain = rng.normal(0, params.view.noise, (height + 64, width + 64, 3))
         self._grain = np.clip(grain, 0, 255).astype(np.uint8), np.clip(-grain, 0, 255).astype(np.uint8)
 
-    def draw(self, still: Still, phase: str | None, progress: float, shake: NDArray[np.floating]) -> Image:
-        """One frame (H, W, 3) BGR. `phase` and `progress` decide where the part and the tool are; `shake` is in pixels."""
+    def draw(self, still: Still, phase: str | None, progress: float, shake: NDArray[np.floating], index: int) -> Image:
+        """One frame (H, W, 3) BGR. `phase` and `progress` decide where the part and the tool are; `shake` is in pixels;
+        `index` decides the sensor's grain."""
         image = self._backdrop.copy()
         self._worker.draw_body(image, still)
         rows = self._bench_rows
@@ -58,18 +60,21 @@ class Scene:
             self._held(image, phase, progress, right, left)
 
         self._worker.draw_arms(image, still, held)
-        return self._sensor(image, shake)
+        return self._sensor(image, shake, index)
 
-    def _sensor(self, image: Image, shake: NDArray[np.floating]) -> Image:
+    def _sensor(self, image: Image, shake: NDArray[np.floating], index: int) -> Image:
         width, height = self._params.size
         if np.any(shake):
             shift = np.array([[1, 0, shake[0] - _MARGIN], [0, 1, shake[1] - _MARGIN]])
-            out = cv2.warpAffine(image, shift, (width, height), flags=cv2.INTER_LINEAR)
+            out = np.empty((height, width, 3), np.uint8)
+            cv2.warpAffine(image, shift, (width, height), dst=out, flags=cv2.INTER_LINEAR)
         else:
             out = np.ascontiguousarray(image[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN])
-        x, y = self._rng.integers(0, 64, 2)
+        x, y = self._grain_at[index % len(self._grain_at)]
         plus, minus = (grain[y : y + height, x : x + width] for grain in self._grain)
-        return cv2.subtract(cv2.add(out, plus, dst=out), minus, dst=out)
+        cv2.add(out, plus, dst=out)
+        cv2.subtract(out, minus, dst=out)
+        return out
 
     def _at(self, x: float, y: float, z: float) -> NDArray[np.float64]:
         """Fractions of body height → pixel x, y, pixels per metre."""

@@ -23,6 +23,7 @@ class RenderedStation:
 
     live = False
     layout = None
+    dropped = 0
 
     def __init__(self, params: StationParams) -> None:
         self.params = params
@@ -35,15 +36,23 @@ class RenderedStation:
     def __len__(self) -> int:
         return self._performance.frames
 
+    @property
+    def duration_s(self) -> float:
+        return self._performance.frames / self.fps
+
     def __iter__(self) -> Iterator[Frame]:
-        index = 0
-        for times, figure, truth in self._performance.chunks():
+        return self.frames()
+
+    def frames(self, start_s: float = 0.0) -> Iterator[Frame]:
+        """Frames from time `start_s` on."""
+        index = int(start_s * self.fps)
+        for times, figure, truth in self._performance.chunks(index):
             shake = self._performance.shake(times)
             for i in range(len(times)):
                 still = Still(figure.joints[i], figure.torso[i], figure.head[i])
                 now = truth.frame(i)
                 working = now.status in ("on_task", "paused")
-                image = self._scene.draw(still, now.phase if working else None, now.phase_progress, shake[i])
+                image = self._scene.draw(still, now.phase if working else None, now.phase_progress, shake[i], index)
                 yield Frame(index, float(times[i]), image, None, time.monotonic(), now)
                 index += 1
 

@@ -1,5 +1,6 @@
 """The worker in pixels: legs, torso, head, arms and what they hold, drawn back to front from a figure's joints."""
 
+# ruff: noqa: RUF005 — arrays plus tuples add up here, they are not joined
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,0 +1,79 @@
+"""The capture process: opens a source, drains it, publishes its newest frame in shared memory. Killed when it hangs.
+
+    python -m engine.sources.capture_process MEMORY_FD BELL_FD   (started by live.LiveSource only)
+
+stdin: one JSON line that says what to open; its end means that the station is gone. stdout: JSON lines `opened`,
+`failed`, `ended`. The bell gets one byte per frame. What to open may hold a password, so it is never an argument.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from engine.errors import LockstepError
+from engine.sources.base import Frame, Source
+from engine.sources.frame_memory import Captured, FrameWriter
+from engine.sources.names import without_credentials
+from engine.sources.opening import open_reader
+from engine.sources.pacing import in_real_time
+from engine.sources.rendered import StationParams
+
+
+def main(memory: int, bell: int) -> None:
+    order = json.loads(sys.stdin.readline())
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    os.set_blocking(bell, False)
+    try:
+        params = order.get("params")
+        source = open_reader(StationParams.from_json(params) if params else order["spec"])
+        _say(opened={"name": source.name, "fps": source.fps, "size": source.size})
+        writer = FrameWriter(memory)
+        for frame in _frames(source, order["epoch_s"]):
+            writer.write(Captured(frame.index, frame.time_s, frame.captured_monotonic_s, frame.image))
+            with contextlib.suppress(BlockingIOError):  # a station that does not look has enough bells waiting
+                os.write(bell, b".")
+    except LockstepError as error:
+        _say(
+            failed={
+                "problem": without_credentials(error.problem),
+                "expected": error.expected,
+                "found": without_credentials(error.found),
+                "next_step": error.next_step,
+            }
+        )
+    except Exception as error:  # anything OpenCV throws: the station decides what becomes of it
+        _say(failed={"problem": without_credentials(f"capture failed: {error}")})
+    else:
+        _say(ended={})
+
+
+def _frames(source: Source, epoch_s: float | None) -> Iterator[Frame]:
+    """Frames as they come from a camera, or in real time from a recording. A restarted recording goes on where a camera
+    would be by now."""
+    if source.live:
+        return iter(source)
+    now_s = time.monotonic()
+    epoch_s = now_s if epoch_s is None else epoch_s
+    return in_real_time(source.frames(max(0.0, now_s - epoch_s)), epoch_s)  # type: ignore[attr-defined]
+
+
+def _say(**message: Any) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def _die_with_parent() -> None:
+    while sys.stdin.readline():
+        pass
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,50 @@
+"""A recording played as if it were live: every frame when it is due, by the monotonic clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from engine.sources.base import Frame, Source
+
+
+def in_real_time(frames: Iterable[Frame], epoch_s: float) -> Iterator[Frame]:
+    """Frames when they are due; `epoch_s` is the monotonic time of stream time 0. A late frame is given at once."""
+    for frame in frames:
+        wait_s = epoch_s + frame.time_s - time.monotonic()
+        if wait_s > 0:
+            time.sleep(wait_s)
+        yield replace(frame, captured_monotonic_s=time.monotonic())
+
+
+class Paced:
+    """A recording as a live source within this process: frames that are overdue when asked for are dropped and counted.
+
+    For recorded poses, which no driver can hang and which cost nothing to read.
+    """
+
+    live = True
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.name, self.fps, self.size, self.layout = source.name, source.fps, source.size, source.layout
+        self.duration_s = source.duration_s
+        self.dropped = 0
+
+    def __iter__(self) -> Iterator[Frame]:
+        epoch_s = time.monotonic()
+        waiting: Frame | None = None
+        for frame in self._source:
+            # The frame before is overdue once this one is due: then it is dropped.
+            if waiting is not None:
+                if epoch_s + frame.time_s <= time.monotonic():
+                    self.dropped += 1
+                else:
+                    yield from in_real_time([waiting], epoch_s)
+            waiting = frame
+        if waiting is not None:
+            yield from in_real_time([waiting], epoch_s)
+
+    def close(self) -> None:
+        self._source.close()

@@ -1,0 +1,95 @@
+"""What a live stream's frames tell about the stream: lost, back, frozen, another size, another rate."""
+
+from __future__ import annotations
+
+import zlib
+
+from numpy.typing import NDArray
+
+from engine.sources.base import Frame, StreamNotice
+
+FROZEN_S = 10.0
+"""A camera's noise never repeats: pixels that do not change for this long come from a stuck encoder."""
+_RATE_WINDOW_S = 3.0
+_RATE_CHANGE = 0.25
+
+
+class StreamWatch:
+    """Fed with every frame; says what changed, at most one thing per frame."""
+
+    def __init__(self, fps: float, size: tuple[int, int], *, camera: bool) -> None:
+        self.fps, self.size = fps, size
+        self.is_lost = False
+        self._camera = camera
+        """Pixels and rate are judged for cameras only: a recording may stand still, and is paced by us."""
+        self._frozen = False
+        self._print, self._changed_s = 0, 0.0
+        self._window: tuple[int, float] | None = None
+        self._suspected = False
+
+    def lost(self, reason: str, time_s: float) -> StreamNotice | None:
+        """No frames any more, since `time_s`. None if that is known."""
+        if self.is_lost:
+            return None
+        self.is_lost = True
+        self._window = None
+        return StreamNotice("stream_lost", reason, time_s)
+
+    def frame(self, frame: Frame) -> StreamNotice | None:
+        """A frame has come."""
+        if self.is_lost:
+            self.is_lost = False
+            self._changed_s, self._frozen = frame.time_s, False
+            self._measure_size(frame)
+            return StreamNotice("stream_back", "frames come again", frame.time_s)
+        notice = self._measure_size(frame)
+        if self._camera:
+            notice = notice or self._measure_change(frame) or self._measure_rate(frame)
+        return notice
+
+    def _measure_size(self, frame: Frame) -> StreamNotice | None:
+        if frame.image is None:
+            return None
+        before, now = self.size, (frame.image.shape[1], frame.image.shape[0])
+        if now == before:
+            return None
+        self.size = now
+        return StreamNotice(
+            "stream_changed", f"resolution {before[0]}x{before[1]} is now {now[0]}x{now[1]}", frame.time_s
+        )
+
+    def _measure_change(self, frame: Frame) -> StreamNotice | None:
+        if frame.image is None:
+            return None
+        fingerprint = _fingerprint(frame.image)
+        if fingerprint != self._print:
+            self._print, self._changed_s = fingerprint, frame.time_s
+            if self._frozen:
+                self._frozen = False
+                return StreamNotice("stream_back", "the picture moves again", frame.time_s)
+        elif not self._frozen and frame.time_s - self._changed_s > FROZEN_S:
+            self._frozen = True
+            return StreamNotice("stream_lost", f"the same picture for {FROZEN_S:.0f} s", self._changed_s)
+        return None
+
+    def _measure_rate(self, frame: Frame) -> StreamNotice | None:
+        if self._window is None:
+            self._window = (frame.index, frame.time_s)
+            return None
+        index, time_s = self._window
+        if frame.time_s - time_s < _RATE_WINDOW_S:
+            return None
+        rate = (frame.index - index) / (frame.time_s - time_s)
+        self._window = (frame.index, frame.time_s)
+        differs = abs(rate / self.fps - 1) > _RATE_CHANGE
+        # Twice in a row: a stream that starts delivers what it had buffered in one burst.
+        confirmed, self._suspected = differs and self._suspected, differs
+        if not confirmed or rate <= 0:
+            return None
+        before, self.fps = self.fps, rate
+        return StreamNotice("stream_changed", f"rate {before:.1f} Hz is now {rate:.1f} Hz", frame.time_s)
+
+
+def _fingerprint(image: NDArray[np.uint8]) -> int:
+    """Of every 16th pixel each way: enough to see noise, cheap enough for every frame."""
+    return zlib.crc32(image[::16, ::16].tobytes())
