@@ -277,7 +277,7 @@ class Worker:
                 continue  # the far eye of a profile
             eye = at(sign * 0.0185, 0.008, 0.047)
             brush.ellipse(image, eye + (0, -0.001 * s, 0), (0.0125 * s * squeeze, 0.0085 * s), shade(skin, 0.8))
-            brush.ellipse(image, eye, (0.0098 * s * squeeze, 0.0052 * s), (238, 240, 242))
+            brush.ellipse(image, eye, (0.0098 * s * squeeze, 0.0052 * s), self._lit((236, 238, 240)))
             brush.ellipse(
                 image, eye + (turned * 0.003 * s, 0.0005 * s, 0), (0.0047 * s * squeeze, 0.0049 * s), (44, 58, 78)
             )
