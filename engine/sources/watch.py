@@ -5,7 +5,6 @@ from __future__ import annotations
 import zlib
 
 import numpy as np
-
 from numpy.typing import NDArray
 
 from engine.sources.base import Frame, StreamNotice
