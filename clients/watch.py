@@ -21,6 +21,7 @@ from rich.text import Text
 
 from clients.colours import phase_colour
 from engine.messages import Event, Hello, PhaseInfo, State
+from engine.security import ClientKeys
 
 EVENTS_SHOWN = 6
 WIDTH = 100
@@ -265,14 +266,14 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:04.1f}" if hours else f"{minutes:02d}:{rest:04.1f}"
 
 
-def watch(address: str, requests: str, console: Console) -> None:
+def watch(address: str, requests: str, console: Console, keys: ClientKeys | None = None) -> None:
     """Show a running station until Ctrl-C. Raises BusError for a malformed address."""
     from rich.live import Live
 
     from engine.subscriber import Subscriber
 
     view = View(trouble=f"listening at {address}")
-    with Subscriber(address, requests) as bus, Live(view, console=console, refresh_per_second=10):
+    with Subscriber(address, requests, keys=keys) as bus, Live(view, console=console, refresh_per_second=10):
         started_s = time.monotonic()
         while True:
             for message in bus.update(0.2):

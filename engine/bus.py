@@ -22,7 +22,7 @@ from engine.errors import BusError, StoreError
 from engine.journal import Journal
 from engine.messages import Confirm, Done, Event, Events, GetEvents, Heartbeat, Hello, Reply, Request, State
 from engine.redact import redact
-from engine.security import Access, guard
+from engine.security import Access
 
 if TYPE_CHECKING:
     from engine.sources.base import Frame
@@ -65,11 +65,14 @@ class Publisher:
         self._turn = threading.Lock()  # ZeroMQ sockets may change threads, but not be shared by two at once
         self._context = zmq.Context()
         self._closing = threading.Event()
+        self._guard = None
         try:
-            self._guard = guard(self._context, self._access)
-            self._publish = self._bind(zmq.PUB, publish, wire.MAX_REQUEST)
-            self._requests = self._bind(zmq.ROUTER, requests, wire.MAX_REQUEST) if requests else None
+            self._guard = self._access.guard(self._context)
+            self._members = self._access.members()
+            self._publish = self._bind(zmq.PUB, publish)
+            self._requests = self._bind(zmq.ROUTER, requests) if requests else None
         except BaseException:
+            self._stop_guard()
             self._context.destroy(linger=0)
             raise
         self.address = self._publish.getsockopt_string(zmq.LAST_ENDPOINT)
@@ -77,10 +80,10 @@ class Publisher:
         self._thread = threading.Thread(target=self._serve, name="bus", daemon=True)
         self._thread.start()
 
-    def _bind(self, kind: int, address: str, max_bytes: int) -> zmq.Socket[bytes]:
+    def _bind(self, kind: int, address: str) -> zmq.Socket[bytes]:
         self._access.check(address)
-        socket = self._context.socket(kind)
-        wire.harden(socket, max_bytes)
+        socket: zmq.Socket[bytes] = self._context.socket(kind)
+        wire.harden(socket, wire.MAX_REQUEST)
         socket.setsockopt(zmq.SNDHWM, QUEUE)
         self._access.serve(socket)
         try:
@@ -119,7 +122,7 @@ class Publisher:
         self._publish.close()
         if self._requests:
             self._requests.close()
-        self._guard.stop()
+        self._stop_guard()
         self._context.term()
 
     def __enter__(self) -> Publisher:
@@ -127,6 +130,24 @@ class Publisher:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _stop_guard(self) -> None:
+        if self._guard is not None:
+            self._guard.stop()
+
+    def _shut_out_the_revoked(self) -> None:
+        """Keys are checked when a connection is made; so when one is revoked, all connections are made anew."""
+        members = self._access.members()
+        revoked, self._members = self._members - members, members
+        if not revoked:
+            return
+        with self._turn:
+            self._publish.close(linger=0)
+            self._publish = self._bind(zmq.PUB, self.address)
+            if self._requests is not None and self.request_address is not None:
+                self._requests.close(linger=0)
+                self._requests = self._bind(zmq.ROUTER, self.request_address)
+        log.info("a key was revoked: all peers have to connect again")
 
     def _send(self, part: bytes) -> None:
         with self._turn:
@@ -154,6 +175,7 @@ class Publisher:
     def _beat(self, beats: int) -> None:
         journal = self.journal
         journal.flush()
+        self._shut_out_the_revoked()
         self._release()
         health = {**self.health, **({"store": journal.trouble} if journal.trouble else {})}
         self._send(

@@ -1,22 +1,74 @@
-"""Who may bind where, and who may talk. CURVE keys and an allow-list; without keys the bus stays on this machine.
+"""Who may bind where, and who may talk: CURVE keys with an allow-list; without keys the bus stays on this machine.
 
-A key folder (made by `lockstep keys new`): `public.key` and `secret.key`, one Z85 line each, and `authorized/NAME.key`,
-the public keys of those who may connect. Reading the list anew for each handshake makes `authorize` and `revoke` immediate
-for new connections.
+A key folder, made by `lockstep keys new`:
+
+    public.key  secret.key          this end's pair, one Z85 line each; the secret one readable by its owner only
+    authorized/NAME.key             public keys of those who may connect here
+
+The list is read at every handshake, and a publisher drops all connections when a key leaves it: a revoked client is out
+within a second, the others reconnect and miss nothing.
 """
 
 from __future__ import annotations
 
+import ipaddress
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import zmq
+from zmq.auth.thread import ThreadAuthenticator
 
 from engine.errors import BusError
+from engine.redact import redact
 
 INSECURE = "anyone on this network may read and send"
 """What `bus.insecure` must say to bind beyond loopback without keys."""
+_DOMAIN = "lockstep"
+_Z85 = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
+
+
+def new_keys(folder: Path) -> str:
+    """Make a key folder; returns the public key. Raises BusError if there is one already or it cannot be written."""
+    if (folder / "secret.key").exists():
+        raise BusError(f"{folder} holds keys already", next_step="Choose another folder; keys are never overwritten.")
+    public, secret = (key.decode() for key in zmq.curve_keypair())
+    try:
+        (folder / "authorized").mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(folder / "secret.key", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secret + "\n")
+        (folder / "public.key").write_text(public + "\n")
+    except OSError as error:
+        raise BusError(f"cannot write keys to {folder}", found=error.strerror or str(error)) from None
+    return public
+
+
+def authorize(folder: Path, name: str, key: str) -> None:
+    """Let the owner of a public key (Z85 text, or a file that holds it) connect. Raises BusError."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
+        raise BusError("a bad name for a key", expected="letters, digits, '.', '_' and '-'", found=repr(name))
+    _own(folder, "public.key")
+    public = _public_key(key)
+    (folder / "authorized").mkdir(exist_ok=True)
+    partial = folder / "authorized" / f".{name}.partial"
+    partial.write_text(public + "\n")
+    partial.replace(folder / "authorized" / f"{name}.key")
+
+
+def revoke(folder: Path, name: str) -> None:
+    """Raises BusError if nobody of that name was let in."""
+    try:
+        (folder / "authorized" / f"{Path(name).name}.key").unlink()
+    except OSError:
+        names = ", ".join(authorized(folder)) or "nobody"
+        raise BusError(f"{name!r} is not authorized", expected=f"one of: {names}", found=repr(name)) from None
+
+
+def authorized(folder: Path) -> dict[str, str]:
+    """Name → public key of all who may connect. What cannot be read lets nobody in."""
+    keys = {path.stem: _read(path) for path in sorted((folder / "authorized").glob("*.key"))}
+    return {name: key for name, key in keys.items() if _Z85.fullmatch(key)}
 
 
 @dataclass(frozen=True)
@@ -28,37 +80,98 @@ class Access:
 
     def check(self, address: str) -> None:
         """Raises BusError if binding `address` would let strangers in."""
-        if self.keys is not None or self.insecure.strip().rstrip(".").lower() == INSECURE or is_local(address):
+        agreed = self.insecure.strip().rstrip(".").lower() == INSECURE
+        if self.keys is not None or agreed or is_local(address):
             return
         raise BusError(
-            f"binding {address} without keys would let anyone on the network read and send",
+            f"binding {redact(address)} without keys would let anyone on the network read and send",
             expected="a loopback or ipc address, or keys",
-            found=self.insecure and f"bus.insecure: {self.insecure!r}",
+            found=f"bus.insecure: {self.insecure!r}" if self.insecure else "neither",
             next_step=f"Make keys with `lockstep keys new FOLDER` and set bus.keys, or write bus.insecure: {INSECURE!r}.",
         )
 
     def serve(self, socket: zmq.Socket[bytes]) -> None:
-        """Make a socket a CURVE server, before it binds."""
+        """Make a socket a CURVE server, before it binds. Raises BusError for missing or broken keys."""
+        if self.keys is not None:
+            socket.curve_secretkey = _own(self.keys, "secret.key").encode()
+            socket.curve_publickey = _own(self.keys, "public.key").encode()
+            socket.curve_server = True
+            socket.zap_domain = _DOMAIN.encode()
+
+    def guard(self, context: zmq.Context[zmq.Socket[bytes]]) -> ThreadAuthenticator | None:
+        """Start to check who connects to the sockets of a context; stop it before the context ends."""
+        if self.keys is None:
+            return None
+        guard = ThreadAuthenticator(context)
+        guard.start()
+        guard.configure_curve_callback(_DOMAIN, _AllowList(self.keys))
+        return guard
+
+    def members(self) -> frozenset[str]:
+        """The public keys that may connect now."""
+        return frozenset(authorized(self.keys).values()) if self.keys is not None else frozenset()
 
 
-class Guard(Protocol):
-    def stop(self) -> None: ...
+@dataclass(frozen=True)
+class ClientKeys:
+    """What a subscriber needs: its own key folder, and the public key of the station (Z85 text, or its file)."""
+
+    folder: Path
+    server: str
+
+    def use(self, socket: zmq.Socket[bytes]) -> None:
+        """Make a socket a CURVE client, before it connects. Raises BusError for missing or broken keys."""
+        socket.curve_secretkey = _own(self.folder, "secret.key").encode()
+        socket.curve_publickey = _own(self.folder, "public.key").encode()
+        socket.curve_serverkey = _public_key(self.server).encode()
 
 
-class _NoGuard:
-    def stop(self) -> None:
-        return None
+class _AllowList:
+    """What pyzmq's authenticator asks at each handshake."""
 
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
 
-def guard(context: zmq.Context[zmq.Socket[bytes]], access: Access) -> Guard:
-    """Start checking keys for all CURVE servers of a context."""
-    return _NoGuard()
+    def callback(self, domain: str, key: bytes) -> bool:
+        return zmq.utils.z85.encode(key).decode() in authorized(self.folder).values()
 
 
 def is_local(address: str) -> bool:
-    """True for ipc, inproc and loopback tcp."""
+    """True for what only this machine can reach: ipc, inproc, and tcp on a loopback address."""
     scheme, _, rest = address.partition("://")
     host = rest.rpartition(":")[0].strip("[]")
-    return scheme in ("ipc", "inproc") or (
-        scheme == "tcp" and (host == "localhost" or host == "::1" or host.startswith("127."))
-    )
+    if scheme in ("ipc", "inproc") or (scheme == "tcp" and host == "localhost"):
+        return True
+    try:
+        return scheme == "tcp" and ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _own(folder: Path, name: str) -> str:
+    key = _read(folder / name)
+    if not _Z85.fullmatch(key):
+        raise BusError(
+            f"no usable keys in {folder}",
+            expected=f"a readable {name} of 40 characters",
+            found=f"{len(key)} characters",
+            next_step=f"Make keys with `lockstep keys new {folder}`, and run as their owner.",
+        )
+    return key
+
+
+def _public_key(text_or_file: str) -> str:
+    path = Path(text_or_file)
+    key = _read(path) if path.is_file() else text_or_file.strip()
+    if not _Z85.fullmatch(key):
+        raise BusError(
+            "that is not a public key", expected="40 characters, or a file that holds them", found=repr(text_or_file)
+        )
+    return key

@@ -30,6 +30,7 @@ from engine.messages import (
     State,
 )
 from engine.redact import redact
+from engine.security import ClientKeys
 
 ALIVE_S = 3.0
 """A station that says nothing for this long is not alive: three heartbeats."""
@@ -47,10 +48,17 @@ class Subscriber:
                     print(message.seq, message.event)
 
     `since` is the number of the first event wanted: None for those from now on, 1 for all that are stored, last + 1 to
-    go on where an earlier subscriber stopped. Not thread-safe. Raises BusError for a malformed address.
+    go on where an earlier subscriber stopped. `keys` where the station has keys. Not thread-safe. Raises BusError for a malformed address.
     """
 
-    def __init__(self, address: str = PUBLISH, requests: str = REQUESTS, *, since: int | None = None) -> None:
+    def __init__(
+        self,
+        address: str = PUBLISH,
+        requests: str = REQUESTS,
+        *,
+        since: int | None = None,
+        keys: ClientKeys | None = None,
+    ) -> None:
         self.hello: Hello | None = None
         self.state: State | None = None
         self.heartbeat: Heartbeat | None = None
@@ -79,9 +87,13 @@ class Subscriber:
             wire.harden(socket, wire.MAX_MESSAGE)
             self._poller.register(socket, zmq.POLLIN)
             try:
+                if keys is not None:
+                    keys.use(socket)
                 socket.connect(where)
-            except zmq.ZMQError as error:
+            except (zmq.ZMQError, BusError) as error:
                 self._context.destroy(linger=0)
+                if isinstance(error, BusError):
+                    raise
                 raise BusError(
                     f"cannot listen at {redact(where)}", expected=f"an address such as {PUBLISH}", found=str(error)
                 ) from None

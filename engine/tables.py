@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 
+from engine import wire
 from engine.messages import Event
 
 METADATA = sa.MetaData()
@@ -76,7 +76,7 @@ def event_row(event: Event) -> dict[str, Any]:
         "cycle": event.cycle,
         "phase": event.phase,
         "confidence": event.confidence,
-        "message": msgspec.msgpack.encode(event),
+        "message": wire.pack_plain(event),
     }
 
 

@@ -26,7 +26,16 @@ _NAMES = {kind: name for name, kind in _KINDS.items()}
 _decoders = {name: msgspec.msgpack.Decoder(kind) for name, kind in _KINDS.items()}
 _requests = msgspec.msgpack.Decoder(Request)
 _replies = msgspec.msgpack.Decoder(Reply)
-_encode = msgspec.msgpack.Encoder().encode
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy scalar that slipped into a message: a running station does not stop for its type."""
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} cannot be sent")
+
+
+_encode = msgspec.msgpack.Encoder(enc_hook=_plain).encode
 
 
 def topic(station: str, kind: str) -> bytes:
@@ -54,8 +63,8 @@ def unpack(part: bytes) -> Message:
     return message
 
 
-def pack_plain(message: Request | Reply) -> bytes:
-    """A request or a reply: no topic, the peer is known."""
+def pack_plain(message: Message | Request | Reply) -> bytes:
+    """MessagePack alone: a request, a reply, or an event as it is stored."""
     return _encode(message)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,10 +13,13 @@ from engine.bus import PUBLISH, REQUESTS
 def command(
     address: Annotated[str, typer.Argument(help="Where the station publishes.")] = PUBLISH,
     requests: Annotated[str, typer.Option(help="Where it answers requests.")] = REQUESTS,
+    keys: Annotated[Path | None, typer.Option(help="This client's key folder (`lockstep keys new`).")] = None,
+    server: Annotated[str, typer.Option(help="The station's public key, or a file that holds it.")] = "",
 ) -> None:
     """Ends with Ctrl-C."""
     from rich.console import Console
 
     from clients.watch import watch
+    from engine.security import ClientKeys
 
-    watch(address, requests, Console())
+    watch(address, requests, Console(), ClientKeys(keys, server) if keys else None)
