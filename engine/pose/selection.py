@@ -79,6 +79,14 @@ def size(pose: Pose) -> float:
     return float(np.linalg.norm(np.ptp(seen, axis=0))) if len(seen) else 0.0
 
 
+def apart(a: Pose, b: Pose) -> float:
+    """Mean distance of the joints seen in both, pixels: unlike the distance of centres it tells a large from a small person."""
+    both = (a[:, 2] > 0) & (b[:, 2] > 0)
+    if not both.any():
+        return float(np.linalg.norm(centre(a) - centre(b)))
+    return float(np.linalg.norm(a[both, :2] - b[both, :2], axis=1).mean())
+
+
 def largest(poses: Sequence[Pose]) -> Pose | None:
     """The person who appears largest; None if nobody is there."""
     return max(poses, key=size, default=None)
@@ -122,6 +130,7 @@ class OperatorSelector:
 
     def _same(self, poses: Sequence[Pose]) -> Pose | None:
         assert self._last is not None
-        origin, reach = centre(self._last), MAX_STEP * size(self._last)
-        near = [pose for pose in poses if np.linalg.norm(centre(pose) - origin) <= reach]
-        return min(near, key=lambda pose: float(np.linalg.norm(centre(pose) - origin)), default=None)
+        reach = MAX_STEP * size(self._last)
+        distances = [apart(self._last, pose) for pose in poses]
+        nearest = int(np.argmin(distances)) if distances else 0
+        return poses[nearest] if distances and distances[nearest] <= reach else None
