@@ -246,7 +246,7 @@ def _random_view(rng: np.random.Generator) -> View:
     return View(
         backdrop=backdrops[rng.integers(len(backdrops))],
         wall=_pick(rng, _WALLS),
-        brightness=float(rng.uniform(0.75, 1.12)),
+        brightness=float(rng.uniform(0.82, 1.12)),
         warmth=float(rng.uniform(-0.7, 0.7)),
         light_side=float(rng.choice([-1.0, 1.0])),
         shift_px=(float(rng.uniform(-30, 30)), float(rng.uniform(-12, 12))),

@@ -14,6 +14,7 @@ from engine.sources.rendered.brush import Image, shade
 from engine.sources.rendered.kinematics import Camera
 from engine.sources.rendered.parameters import Colour, StationParams
 from engine.sources.rendered.performance import BENCH_BACK
+from engine.sources.rendered.truth import FrameTruth
 from engine.sources.rendered.worker import Still, Worker, light_tint
 
 _MARGIN = 12
@@ -44,20 +45,22 @@ class Scene:
         grain = rng.normal(0, params.view.noise, (height + 64, width + 64, 3))
         self._grain = np.clip(grain, 0, 255).astype(np.uint8), np.clip(-grain, 0, 255).astype(np.uint8)
 
-    def draw(self, still: Still, phase: str | None, progress: float, shake: NDArray[np.floating], index: int) -> Image:
-        """One frame (H, W, 3) BGR. `phase` and `progress` decide where the part and the tool are; `shake` is in pixels;
-        `index` decides the sensor's grain."""
+    def draw(self, still: Still, truth: FrameTruth, shake: NDArray[np.floating], index: int) -> Image:
+        """One frame (H, W, 3) BGR. `truth` says where the part and the tool are; `shake` is in pixels; `index` decides
+        the sensor's grain."""
+        phase, progress = truth.phase, truth.phase_progress
+        at_work = phase if truth.status != "off_task" else None  # nobody walks away with the tool
         image = self._backdrop.copy()
         self._worker.draw_body(image, still)
         rows = self._bench_rows
         cv2.copyTo(self._bench[rows], self._bench_mask[rows], image[rows])
         self._standing_part(image, phase, progress)
         self._hook(image)
-        if not _tool_in_hand(phase, progress):
+        if not _tool_in_hand(at_work, progress):
             self._tool(image, self._at(*ch.HANGING_TOOL))
 
         def held(image: Image, right: NDArray[np.float64], left: NDArray[np.float64]) -> None:
-            self._held(image, phase, progress, right, left)
+            self._held(image, at_work, progress, right, left)
 
         self._worker.draw_arms(image, still, held)
         return self._sensor(image, shake, index)

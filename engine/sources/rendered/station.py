@@ -51,8 +51,7 @@ class RenderedStation:
             for i in range(len(times)):
                 still = Still(figure.joints[i], figure.torso[i], figure.head[i])
                 now = truth.frame(i)
-                working = now.status in ("on_task", "paused")
-                image = self._scene.draw(still, now.phase if working else None, now.phase_progress, shake[i], index)
+                image = self._scene.draw(still, now, shake[i], index)
                 yield Frame(index, float(times[i]), image, None, time.monotonic(), now)
                 index += 1
 
