@@ -19,6 +19,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pose": ("pose", "Estimate poses of videos and keep them as tracks."),
     "synth": ("synth", "Render a station with exact ground truth."),
     "evaluate": ("evaluate", "Judge a model: offline protocols with controls, and the live follower on streams."),
+    "export": ("export", "Checkpoint to bundle (ONNX), bundle to TensorRT engine, with proof of parity."),
+    "parity": ("parity", "Check that two forms of a model compute the same on real movement."),
+    "bench": ("bench", "Measure latency and throughput here, against PyTorch and the arithmetic floor."),
+    "doctor": ("doctor", "What is installed, what would be used, and how to get more."),
 }
 
 

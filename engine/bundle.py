@@ -62,6 +62,8 @@ class BundleInfo(BaseModel):
     files: dict[str, str]
     """sha256 of each file of the bundle, by name."""
     opset: int = 0
+    precision: Literal["fp32", "fp16", "bf16"] = "fp32"
+    """Of the matrix products inside the graphs; what goes in and out is float32."""
     training: dict[str, Any] = {}
     metrics: dict[str, Any] = {}
 

@@ -7,6 +7,7 @@ LockstepError
 ├── DataError         recorded poses, labels or a data set break their format: fix the file
 ├── BundleError       a bundle is missing, truncated or of another kind: export or fetch it again
 ├── EngineBuildError  a TensorRT engine cannot be built, loaded or trusted: rebuild, or use ONNX Runtime
+├── ParityError       two models that should agree do not: do not use the second
 ├── BadReference      a reference does not fit: build it again
 ├── BusError          an address or a peer on the bus: change the address, the keys or the peer
 └── StoreError        the event store cannot be opened or written: free or change it
@@ -51,6 +52,10 @@ class BundleError(LockstepError):
 
 class EngineBuildError(LockstepError):
     """A TensorRT engine cannot be built, loaded, or trusted."""
+
+
+class ParityError(LockstepError):
+    """Two forms of a model that should compute the same thing do not."""
 
 
 class BadReference(LockstepError):

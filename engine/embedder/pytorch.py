@@ -25,6 +25,7 @@ class TorchRuntime:
         import torch
 
         self.bundle = bundle
+        self.precision = "fp32"
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.net = load_net(bundle).to(self.device)
         if self.device.type == "cpu":
