@@ -98,7 +98,7 @@ def markdown(record: Mapping[str, Any]) -> str:
     ]
     columns = [f"paper {name}" for name in PAPER_COLUMNS] + [f"stream {name}" for name in CLOCK_FREE_COLUMNS]
     rows = list(dict.fromkeys([*record["paper"], *record["clock_free"]]))
-    lines += _table(
+    lines += table(
         ["", *columns],
         [
             [
@@ -114,7 +114,7 @@ def markdown(record: Mapping[str, Any]) -> str:
         ("clock_free", "Clock-free protocol", ("acc@1.0", "transfer@1", "transfer@5", "progress", "tau", "ap@5")),
     ):
         lines += ["", f"### {title}, by action", ""]
-        lines += _table(
+        lines += table(
             ["action", "features", *columns_of],
             [
                 [action, row, *(_cell(figures["actions"][action], name) for name in columns_of)]
@@ -131,7 +131,7 @@ def markdown(record: Mapping[str, Any]) -> str:
             "missing@p: the end of one limb is never seen, with probability p per clip. a>b: trained on a, tested on b.",
             "",
         ]
-        lines += _table(
+        lines += table(
             ["features", *names],
             [[row, *(f"{value:.1f}" for value in of.values())] for row, of in damaged.items()],
         )
@@ -150,5 +150,6 @@ def _cell(figures: Mapping[str, Any], name: str) -> str:
     return f"{value:.{digits}f}" + (f" ± {spread:.{digits}f}" if spread is not None else "")
 
 
-def _table(head: list[str], rows: list[list[str]]) -> list[str]:
+def table(head: list[str], rows: list[list[str]]) -> list[str]:
+    """Lines of a Markdown table."""
     return ["| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *rows]]

@@ -1,0 +1,141 @@
+"""`docs/results.md`, written from recorded results: every figure beside the command, seeds and hardware that gave it.
+
+docs/results/offline.json         `lockstep evaluate offline --json`
+docs/results/*ablation*.json      `lockstep evaluate ablate --json`, any number of them
+docs/results/notes.md             what was tried and found, in words
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.errors import DataError
+from training.evaluate.tables import markdown, table
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A figure that was promised, and where to find it in an offline record."""
+
+    name: str
+    figure: Callable[[Record], float | None]
+    bound: float
+    at_least: bool = True
+    digits: int = 1
+
+    def row(self, record: Record) -> list[str]:
+        try:
+            value = self.figure(record)
+        except (KeyError, TypeError, IndexError):
+            value = None
+        sign = "≥" if self.at_least else "≤"
+        target = f"{sign} {self.bound:g}"
+        if value is None:
+            return [self.name, target, "not measured", "–"]
+        short = (self.bound - value) if self.at_least else (value - self.bound)
+        verdict = "reached" if short <= 0 else f"missed by {short:.{self.digits}f}"
+        return [self.name, target, f"{value:.{self.digits}f}", verdict]
+
+
+def _paper(name: str) -> Callable[[Record], float | None]:
+    return lambda record: record["paper"]["lockstep"][name]
+
+
+def _least_gain_in_retrieval(record: Record) -> float | None:
+    """AP@5 on streams above raw keypoints, the least of the actions where those are under 60 %."""
+    model, raw = (record["clock_free"][row]["actions"] for row in ("lockstep", "keypoints"))
+    gains = [model[action]["ap@5"] - raw[action]["ap@5"] for action in raw if raw[action]["ap@5"] < 60]
+    return min(gains) if gains else None
+
+
+def _causal_behind_full(name: str) -> Callable[[Record], float | None]:
+    def figure(record: Record) -> float | None:
+        return record["paper"]["lockstep"][name] - record["paper"]["lockstep_causal"][name]
+
+    return figure
+
+
+def _lost_without_a_limb(record: Record) -> float | None:
+    damaged = record["robustness"]["lockstep"]["mean"]
+    return damaged["missing@0"] - damaged["missing@1"]
+
+
+TARGETS = (
+    Target("paper protocol: accuracy, all labels (%)", _paper("acc@1.0"), 96.0),
+    Target("paper protocol: accuracy, 10 % of the labels (%)", _paper("acc@0.1"), 93.0),
+    Target("paper protocol: progress R²", _paper("progress"), 0.95, digits=3),
+    Target("paper protocol: AP@5 (%)", _paper("ap@5"), 94.0),
+    Target("paper protocol: Kendall's τ, all 13 actions", _paper("tau"), 0.98, digits=3),
+    Target(
+        "streams: AP@5 above raw keypoints, least of the actions where those are under 60 %",
+        _least_gain_in_retrieval,
+        10.0,
+    ),
+    Target(
+        "causal behind full attention, accuracy with all labels (points)", _causal_behind_full("acc@1.0"), 2.0, False
+    ),
+    Target("causal behind full attention, AP@5 (points)", _causal_behind_full("ap@5"), 2.0, False),
+    Target("accuracy lost when the end of one limb is never seen (points)", _lost_without_a_limb, 2.0, False),
+)
+
+
+def page(folder: Path) -> str:
+    """The page from the records in `folder`. Raises DataError if the offline record is missing or broken."""
+    record = _record(folder / "offline.json")
+    notes = folder / "notes.md"
+    lines = [
+        "# Results",
+        "",
+        "Written by `lockstep evaluate page` from the records in `docs/results/`; do not edit by hand. Live figures"
+        " (matcher, events, stations) are in `online_results.md`, speed is in `performance.md`.",
+        "",
+        "## Targets",
+        "",
+        *table(["target", "wanted", "measured", ""], [target.row(record) for target in TARGETS]),
+        "",
+    ]
+    if notes.is_file():
+        lines += [notes.read_text(encoding="utf-8").strip(), ""]
+    lines += ["## Offline evaluation", "", markdown(record)]
+    for path in sorted(folder.glob("*ablation*.json")):
+        lines += ["", *ablation_markdown(_record(path))]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def ablation_markdown(record: Record) -> list[str]:
+    """Lines of one ablation table: a row per variant, figures as means over seeds ± standard deviation."""
+    names = list(dict.fromkeys(name for figures in record["variants"].values() for name in figures["mean"]))
+    rows = []
+    for variant, figures in record["variants"].items():
+        cells = []
+        for name in names:
+            mean, spread = figures["mean"].get(name), figures["spread"].get(name)
+            cells.append("–" if mean is None else f"{mean:.3g}" + (f" ± {spread:.2g}" if spread is not None else ""))
+        rows.append([variant, *cells])
+    return [
+        f"## {record['title']}",
+        "",
+        record["about"],
+        "",
+        f"Command: `{record['command']}`. Seeds {record['seeds']}. {record['machine']}.",
+        "",
+        *table(["variant", *names], rows),
+    ]
+
+
+def _record(path: Path) -> Record:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"cannot read {path}",
+            expected="a record written with --json",
+            found=str(error),
+            next_step="Write it with `lockstep evaluate offline --json docs/results/offline.json`.",
+        ) from error
