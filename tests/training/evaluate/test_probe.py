@@ -44,7 +44,7 @@ def noise(recordings: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]
 @pytest.mark.parametrize("streams", [False, True])
 def test_features_that_tell_the_phase_score_high_and_noise_scores_chance(dataset: Dataset, streams: bool) -> None:
     good, bad = (probe(features, dataset, streams=streams) for features in (height, noise))
-    assert min(good[name] for name in ("nn_1", "nn_5", "ap@5")) > 0.9
+    assert min(good[name] for name in ("nn_1", "nn_5", "ap@5")) > 0.8
     assert max(bad[name] for name in ("nn_1", "nn_5", "ap@5")) < 0.5
     assert all(good[name] > bad[name] + 0.1 for name in ("hmm_1", "hmm_5"))
     assert good["fall/nn_1"] == good["nn_1"]
