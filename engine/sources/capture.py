@@ -68,7 +68,6 @@ def _is_url(address: int | str) -> bool:
 
 
 def _open(address: int | str) -> cv2.VideoCapture:
-    cv2.setLogLevel(0)  # OpenCV prints what it failed to open, password and all
     if _is_url(address):
         # TCP: over UDP a lost packet is a torn picture. No buffer: the newest frame is the one that counts.
         os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp|fflags;nobuffer|flags;low_delay")

@@ -50,7 +50,6 @@ class VideoFile:
         self.size = (image.shape[1], image.shape[0])
 
     def _open(self) -> cv2.VideoCapture:
-        cv2.setLogLevel(0)
         capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
         if not capture.isOpened():
             raise SourceError(
@@ -72,33 +71,50 @@ class VideoFile:
         """Frames from presentation time `start_s` on."""
         capture = self._open()
         try:
-            index, time_s, failures, origin_s = 0, -1.0 / self.fps, 0, None
-            if start_s > 0:
-                index = int(start_s * self.fps)
+            index = int(start_s * self.fps)
+            if index:
                 capture.set(cv2.CAP_PROP_POS_FRAMES, index)
-                time_s, origin_s = (index - 1) / self.fps, 0.0
-            while True:
+            clock = _PresentationClock(self.fps, index)
+            unread: list[Frame] = []
+            while len(unread) < _GIVE_UP_AFTER:
                 if capture.grab():
-                    stamp_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+                    time_s = clock.at(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
                     ok, image = capture.retrieve()
-                    failures = 0 if ok else failures + 1
-                elif index < self._count - 1 and failures < _GIVE_UP_AFTER:
-                    # Not the end: step over what cannot be read.
-                    failures += 1
+                    yield from unread
+                    unread.clear()
+                    yield Frame(index, time_s, image if ok else None, None, time.monotonic())  # type: ignore[arg-type]
+                elif index < self._count - 1:
+                    # Step over what cannot be read, but tell of it only once something follows: a container's count is
+                    # often too high, and a file that was cut off just ends.
+                    unread.append(Frame(index, clock.at(None), None, None, time.monotonic()))
                     capture.set(cv2.CAP_PROP_POS_FRAMES, index + 1)
-                    ok, image, stamp_s = False, None, time_s + 1 / self.fps + (origin_s or 0.0)
                 else:
                     return
-                origin_s = stamp_s if origin_s is None else origin_s
-                step_s = stamp_s - origin_s - time_s
-                # Some containers repeat or jump their stamps: then the nominal rate is the better clock.
-                time_s += step_s if 0 < step_s < _MAX_GAP_S else 1 / self.fps
-                if not 0 < step_s < _MAX_GAP_S:
-                    origin_s = stamp_s - time_s
-                yield Frame(index, time_s, image if ok else None, None, time.monotonic())  # type: ignore[arg-type]
                 index += 1
         finally:
             capture.release()
 
     def close(self) -> None:
         """Nothing is held between iterations."""
+
+
+class _PresentationClock:
+    """Increasing times from a container's stamps: where those repeat or jump, the nominal rate is the better clock."""
+
+    def __init__(self, fps: float, first_index: int) -> None:
+        self._step_s = 1 / fps
+        self._time_s = (first_index - 1) / fps
+        self._origin_s: float | None = 0.0 if first_index else None
+        """The stamp of time 0; None until the first stamp has come."""
+
+    def at(self, stamp_s: float | None) -> float:
+        """Time of the next frame, given its stamp."""
+        if self._origin_s is None and stamp_s is not None:
+            self._origin_s = stamp_s - self._time_s - self._step_s
+        if stamp_s is not None and 0 < stamp_s - (self._origin_s or 0.0) - self._time_s < _MAX_GAP_S:
+            self._time_s = stamp_s - (self._origin_s or 0.0)
+        else:
+            self._time_s += self._step_s
+            if stamp_s is not None:
+                self._origin_s = stamp_s - self._time_s
+        return self._time_s

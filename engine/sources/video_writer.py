@@ -25,7 +25,6 @@ class VideoWriter:
                 f"cannot write {path}", expected=f"a name ending in {', '.join(_CODECS)}", found=path.suffix
             )
         self._path, self._partial = path, path.with_name(f".{path.stem}.partial{path.suffix}")
-        cv2.setLogLevel(0)
         self._writer = cv2.VideoWriter(str(self._partial), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*codec), fps, size)  # type: ignore[attr-defined]
         if not self._writer.isOpened():
             raise SourceError(
