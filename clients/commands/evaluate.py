@@ -100,6 +100,20 @@ def offline(
     typer.echo(text)
 
 
+@app.command()
+def page(
+    records: Annotated[Path, typer.Option(help="Folder of recorded results.")] = Path("docs/results"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Page to write.")] = Path("docs/results.md"),
+) -> None:
+    """Write docs/results.md from recorded results: targets, tables, and the commands that gave them."""
+    from training.evaluate.page import page as written
+
+    text = written(records)
+    _make_folder_of(output)
+    output.write_text(text, encoding="utf-8")
+    typer.echo(f"written to {output}")
+
+
 def _make_folder_of(path: Path | None) -> None:
     """Before minutes of work, not after. Raises ConfigError."""
     from engine.errors import ConfigError
