@@ -125,3 +125,73 @@ def _make_folder_of(path: Path | None) -> None:
             raise ConfigError(
                 f"cannot write {path}", found=error.strerror or str(error), next_step="Choose another place."
             ) from None
+
+
+@app.command()
+def online(
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder in the format of our Penn Action copy (default: $LOCKSTEP_DATA, ../shared/data)."),
+    ] = None,
+    bundle: Annotated[str | None, typer.Option(help="Bundle, by name or folder (default: the shipped one).")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of streams, references and stations.", min=0)] = 0,
+    draws: Annotated[int, typer.Option(help="Draws of reference clips per action.", min=1, max=100)] = 5,
+    streams: Annotated[int, typer.Option(help="Most streams per action.", min=1)] = 16,
+    stations: Annotated[int, typer.Option(help="Stations through the pose estimator.", min=0)] = 2,
+    joints: Annotated[int, typer.Option(help="Stations from true joints with jitter, no pixels.", min=0)] = 12,
+    tuning: Annotated[
+        bool, typer.Option("--tuning", help="Streams of the tuning split instead of validation.")
+    ] = False,
+    matchmaker: Annotated[
+        str | None, typer.Option(help="Python that has pymatchmaker 0.3.0 installed (default: this one).")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write every figure here.")] = None,
+) -> None:
+    """Followers on streams: Penn Action clips made into streams, and rendered stations, against peers and controls."""
+    import json
+    import shlex
+    import sys
+
+    from rich.console import Console
+
+    from clients.progress import steps_bar
+    from engine.bundle import open_bundle
+    from training.datasets.penn import load_penn
+    from training.evaluate.online import penn, tables
+    from training.evaluate.online import stations as rendered
+    from training.evaluate.tables import machine
+
+    _make_folder_of(json_file)
+    opened = open_bundle(bundle)
+    python, reason = penn.find_matchmaker(matchmaker)
+    record: dict[str, object] = {
+        "command": shlex.join(["lockstep", *sys.argv[1:]]),
+        "bundle": repr(opened),
+        "seed": seed,
+        "split": "tuning" if tuning else "test",
+        "machine": machine(),
+    }
+    dataset = load_penn(data)
+    actions = [name for name in dataset.actions if dataset.select(action=name, labelled=True)]
+    with steps_bar(Console(stderr=True), len(actions) + stations + joints) as step:
+        tasks = penn.prepare(dataset, opened, seed, draws, streams, "tuning" if tuning else "test", actions)
+        judged = {}
+        for name in actions:
+            step(f"{name}: streams")
+            if (task := next(tasks, None)) is not None:
+                judged[task.name] = penn.judge_action(task, opened, python)
+        record["penn"] = penn.summarise(judged) | ({"skipped": f"OLTW: {reason}"} if reason else {})
+        for section, count, poses_of in (
+            ("station", stations, rendered.seen_poses),
+            ("station_joints", joints, rendered.jittered_joints),
+        ):
+            followings = []
+            for takes, worker in rendered.workers(seed + (10_000 if tuning else 0), count):
+                step(f"station {worker.seed}")
+                reference = rendered.station_reference(takes, opened, poses_of)
+                followings.append(rendered.follow(*poses_of(worker), reference, opened))
+            if followings:
+                record[section] = rendered.score(followings) | {"peers": rendered.peer_figures(followings)}
+    if json_file:
+        json_file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    typer.echo(tables.markdown(record))

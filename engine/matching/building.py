@@ -91,7 +91,7 @@ def fit_emission(
         for held in range(len(demos)):
             others = np.delete(templates, held, axis=0)
             similarity = np.einsum("td,mnd->mtn", templates[held], others).max(axis=0)
-            pairs.append((similarity, np.arange(count)))
+            pairs.append((similarity, np.arange(count, dtype=np.float64)))
     else:
         for _ in range(COPIES):
             copy, positions = _distorted(templates[0], rng)
@@ -99,7 +99,7 @@ def fit_emission(
     matched, unmatched = [], []
     apart = max(2, round(min(APART_S * rate_hz, count / 4)))
     for similarity, positions in pairs:
-        distance = np.abs(np.arange(count)[None] - positions[:, None])
+        distance: NDArray[np.float64] = np.abs(np.arange(count, dtype=np.float64)[None] - positions[:, None])
         if cyclic:
             distance = np.minimum(distance, count - distance)
         matched.append(np.where(distance <= 1, similarity, -np.inf).max(axis=1))

@@ -48,11 +48,11 @@ def fit_pairs(matched: NDArray[np.floating], unmatched: NDArray[np.floating]) ->
         slope, offset = parameters
         margins = signs * (slope * features + offset)
         pull = -signs * weights / (1.0 + np.exp(np.clip(margins, -50, 50)))
-        value = float((weights * np.logaddexp(0.0, -margins)).sum()) + 1e-4 * slope**2
-        return value, np.array([(pull * features).sum() + 2e-4 * slope, pull.sum()])
+        value = float((weights * np.logaddexp(0.0, -margins)).sum()) + 1e-7 * slope**2
+        return value, np.array([(pull * features).sum() + 2e-7 * slope, pull.sum()])
 
     slope, offset = minimize(
-        loss, np.array([5.0, -2.5]), jac=True, method="L-BFGS-B", bounds=[(0.1, 60.0), (-60.0, 20.0)]
+        loss, np.array([5.0, -2.5]), jac=True, method="L-BFGS-B", bounds=[(0.1, 1000.0), (-1000.0, 20.0)]
     ).x
     return float(slope), float(offset)
 

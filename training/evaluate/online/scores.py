@@ -1,0 +1,123 @@
+"""Figures of a following against the truth. Pure functions of arrays over ticks and of lists of events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+ALIGNED_S = 0.5
+"""Farther off than this is misaligned."""
+SETTLED_S = 0.3
+"""Recovered once aligned for this long."""
+OVERLAPS = (10, 25, 50)
+DELAYS_S = (0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+
+
+def circular_error(a: NDArray[np.floating], b: NDArray[np.floating], period: float) -> NDArray[np.float64]:
+    """|a − b| on a circle: the end of a cycle is next to its start."""
+    d = np.abs(np.asarray(a, np.float64) - b) % period
+    return np.minimum(d, period - d)
+
+
+def calibration_error(confidence: NDArray[np.floating], right: NDArray[np.bool_], bins: int = 10) -> float:
+    """Expected calibration error (Naeini, Cooper, Hauskrecht, AAAI 2015), equal-width bins."""
+    which = np.minimum((np.asarray(confidence) * bins).astype(int), bins - 1)
+    gaps = [
+        abs(float(confidence[which == b].mean() - right[which == b].mean())) * (which == b).mean()
+        for b in set(which.tolist())
+    ]
+    return float(sum(gaps))
+
+
+def recovery_s(times_s: NDArray[np.floating], aligned: NDArray[np.bool_], jumps_s: Sequence[float]) -> list[float]:
+    """Seconds from each jump until the following is aligned and stays so for `SETTLED_S`; inf if it never is."""
+    out = []
+    for jump_s in jumps_s:
+        after = np.flatnonzero(times_s >= jump_s - 1e-9)
+        taken = np.inf
+        run_start: float | None = None
+        for i in after:
+            if not aligned[i]:
+                run_start = None
+            else:
+                run_start = float(times_s[i]) if run_start is None else run_start
+                if times_s[i] - run_start >= SETTLED_S:
+                    taken = max(run_start - jump_s, 0.0)
+                    break
+        out.append(taken)
+    return out
+
+
+def pair_events(
+    true_s: Sequence[tuple[float, float]], told_s: Sequence[float], slack_s: float
+) -> tuple[list[tuple[int, int]], list[int], list[int]]:
+    """One-to-one pairs of true spans (start, end) and told times, in order of time: pairs, missed, false.
+
+    A told time fits a span if it lies within it, widened by `slack_s` on both sides.
+    """
+    pairs, used = [], set()
+    for i, (start, end) in enumerate(true_s):
+        fitting = [j for j, t in enumerate(told_s) if j not in used and start - slack_s <= t <= end + slack_s]
+        if fitting:
+            j = min(fitting, key=lambda j: abs(told_s[j] - start))
+            used.add(j)
+            pairs.append((i, j))
+    found = {i for i, _ in pairs}
+    return pairs, [i for i in range(len(true_s)) if i not in found], [j for j in range(len(told_s)) if j not in used]
+
+
+def f1(found: int, missed: int, false: int) -> float:
+    return 2 * found / max(2 * found + missed + false, 1)
+
+
+def segments(labels: NDArray[np.int64]) -> list[tuple[int, int, int]]:
+    """Runs of equal labels as (label, start, end), those below 0 left out."""
+    edges = [0, *(np.flatnonzero(np.diff(labels)) + 1).tolist(), len(labels)]
+    return [(int(labels[a]), a, b) for a, b in pairwise(edges) if b > a and labels[a] >= 0]
+
+
+def segmental_f1(truth: NDArray[np.int64], told: NDArray[np.int64], overlap: float) -> tuple[int, int, int]:
+    """Found, missed and false segments at an overlap (IoU 0–1), as in Lea et al., CVPR 2017."""
+    true, said = segments(truth), segments(told)
+    taken: set[int] = set()
+    found = 0
+    for label, start, end in said:
+        scores = [
+            (min(end, e) - max(start, s)) / (max(end, e) - min(start, s)) if k == label and i not in taken else 0.0
+            for i, (k, s, e) in enumerate(true)
+        ]
+        best = int(np.argmax(scores)) if scores else -1
+        if best >= 0 and scores[best] >= overlap:
+            taken.add(best)
+            found += 1
+    return found, len(true) - found, len(said) - found
+
+
+def edit_score(truth: NDArray[np.int64], told: NDArray[np.int64]) -> float:
+    """1 − Levenshtein distance of the two orders of segments, normalised by the longer (0–1)."""
+    return _similarity([s[0] for s in segments(truth)], [s[0] for s in segments(told)], swaps=False)
+
+
+def order_score(truth: NDArray[np.int64], told: NDArray[np.int64]) -> float:
+    """POS: the same with transpositions counted as one edit (Damerau–Levenshtein), so that a swap is one mistake."""
+    return _similarity([s[0] for s in segments(truth)], [s[0] for s in segments(told)], swaps=True)
+
+
+def _similarity(a: list[int], b: list[int], swaps: bool) -> float:
+    table = np.zeros((len(a) + 1, len(b) + 1))
+    table[:, 0], table[0] = np.arange(len(a) + 1), np.arange(len(b) + 1)
+    for i in range(1, len(a) + 1):
+        for j in range(1, len(b) + 1):
+            table[i, j] = min(table[i - 1, j] + 1, table[i, j - 1] + 1, table[i - 1, j - 1] + (a[i - 1] != b[j - 1]))
+            if swaps and i > 1 and j > 1 and a[i - 1] == b[j - 2] and a[i - 2] == b[j - 1]:
+                table[i, j] = min(table[i, j], table[i - 2, j - 2] + 1)
+    return 1.0 - float(table[-1, -1]) / max(len(a), len(b), 1)
+
+
+def within(delays_s: Sequence[float] | NDArray[np.float64]) -> dict[str, float]:
+    """Share of events reported within so many seconds (missed ones count as never)."""
+    delays = np.array(delays_s) if len(delays_s) else np.full(1, np.nan)
+    return {f"{limit:g}": float((delays <= limit).mean()) for limit in DELAYS_S}
