@@ -1,6 +1,6 @@
 """How well a live embedding fits each position: a log-likelihood ratio of 'seen here' against 'seen anywhere else'.
 
-    log LR_i = temper · clip(slope · s_i + offset),   s_i = best cosine with the demonstrations' embeddings at position i
+    log LR_i = temper · max(slope · s_i + offset, −CLIP),   s_i = best cosine with the demonstrations' embeddings at position i
 
 Off task and idle score 0. Slope and offset come from logistic regression of matched against unmatched pairs, whose
 log-odds at equal weights *are* the log-likelihood ratio; consecutive frames repeat each other's evidence, which `temper`
@@ -18,7 +18,7 @@ from scipy.optimize import minimize
 from engine.reference import Reference
 
 CLIP = 8.0
-"""No single tick may say more than this, in nats before tempering: poses have outliers."""
+"""No single tick may say more than this against a position, in nats before tempering: poses have outliers."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class EmissionFit:
 
     def log_ratio(self, similarity: NDArray[np.floating]) -> NDArray[np.floating]:
         """Similarities (...) → tempered log-likelihood ratios (...)."""
-        return self.temper * np.clip(self.slope * similarity + self.offset, -CLIP, CLIP)
+        return self.temper * np.maximum(self.slope * similarity + self.offset, -CLIP)
 
 
 def fit_pairs(matched: NDArray[np.floating], unmatched: NDArray[np.floating]) -> tuple[float, float]:
@@ -75,7 +75,7 @@ class Emission:
         fit = self.fit
         np.multiply(self._best, np.float32(fit.slope), out=self._best)
         np.add(self._best, np.float32(fit.offset), out=self._best)
-        np.clip(self._best, -CLIP, CLIP, out=self._best)
+        np.maximum(self._best, np.float32(-CLIP), out=self._best)
         np.multiply(self._best, np.float32(fit.temper), out=self._best)
         return self._best
 
