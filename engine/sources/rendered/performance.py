@@ -221,15 +221,17 @@ class Performance:
             if stop.kind == "pause" or not now.any():
                 continue
             since, until = t[now] - start, end - t[now]
+            gone = np.minimum(since, until)  # seconds since they stopped working, or until they work again
             turn = min(_TURN_S, (end - start) / 3)
-            away = ch.minimum_jerk(np.minimum(since, until) / turn)
+            # First the hands leave the work, then the body turns: an arm held back would be wrenched round.
+            away = ch.minimum_jerk(gone / (0.6 * turn))
+            turned = ch.minimum_jerk((gone - 0.4 * turn) / turn)
             if stop.kind == "turn":
-                pose, angle = _BUSY_BEHIND.copy(), 2.75
-                pose = np.repeat(pose[None], now.sum(), 0)
+                pose = np.repeat(_BUSY_BEHIND[None], now.sum(), 0)
                 pose[:, :6] += 0.03 * np.sin(since[:, None] * np.array([2.1, 2.9, 1.3, 1.7, 2.4, 1.1]))
-                yaw[now] = angle * away
+                yaw[now] = 2.75 * turned
             else:
-                walked = np.maximum(np.minimum(since, until) - 0.6 * turn, 0.0)
+                walked = np.maximum(gone - 0.8 * turn, 0.0)
                 x = np.minimum(_WALK_M_S * walked * np.minimum(1.0, walked / 0.6), 2.2)
                 root[now, 0] += x
                 root[now, 1] += 0.012 * np.sin(2 * np.pi * 1.9 * walked) * (x > 0)
@@ -237,7 +239,8 @@ class Performance:
                 step = np.sin(2 * np.pi * 0.95 * walked) * np.minimum(1.0, walked)
                 pose[:, 2] += 0.08 * step
                 pose[:, 5] -= 0.08 * step
-                yaw[now] = np.where(since < until, 1.35, -1.35) * away * np.minimum(1.0, (2.2 - x) / 0.2)
+                # Out of sight they turn round.
+                yaw[now] = np.where(since < until, 1.35, -1.35) * turned * np.minimum(1.0, (2.2 - x) / 0.2)
             channels[now] += away[:, None] * (pose - channels[now])
             own[now] = away
         return kin.pose_figure(channels, root, yaw, own, p.body)

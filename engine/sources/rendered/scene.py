@@ -343,7 +343,7 @@ class Scene:
 
     def _standing_part(self, image: Image, phase: str | None, progress: float) -> None:
         x, y, z = ch.FIXTURE
-        if (phase == "place" and progress > 0.66) or phase == "fasten" or (phase == "inspect" and progress <= 0.22):
+        if (phase == "place" and progress > 0.66) or phase == "fasten" or (phase == "inspect" and progress <= 0.29):
             self._part(image, self._at(x, y + 0.045, z + 0.01))
         tx, ty, tz = ch.OUT_TRAY
         if phase != "hand_off" or progress > 0.6:
@@ -356,11 +356,11 @@ class Scene:
             self._tool(image, right)
         elif phase == "pick" and progress > 0.46:
             self._part(image, right + (0.01 * right[2] * self._h, 0.012 * right[2] * self._h, 0))
-        elif (phase == "place" and progress <= 0.66) or (phase == "inspect" and progress > 0.22):
+        elif (phase == "place" and progress <= 0.66) or (phase == "inspect" and progress > 0.29):
             self._part(image, (right + left) / 2, float(np.arctan2(right[1] - left[1], left[0] - right[0])))
         elif phase == "hand_off" and progress <= 0.6:
             self._part(image, left + (-0.01 * left[2] * self._h, 0.012 * left[2] * self._h, 0))
 
 
 def _tool_in_hand(phase: str | None, progress: float) -> bool:
-    return phase == "fasten" and 0.2 < progress < 0.97
+    return phase == "fasten" and 0.18 < progress < 0.88
