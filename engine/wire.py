@@ -106,6 +106,10 @@ def harden(socket: zmq.Socket[bytes], max_bytes: int) -> None:
     socket.setsockopt(zmq.RECONNECT_IVL, 50)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
     socket.setsockopt(zmq.HANDSHAKE_IVL, 5000)
+    # A peer behind a dead network is dropped after some 10 s, with what waits for it. By TCP's own means: ZeroMQ's
+    # heartbeats abort the process (libzmq 4.3.5, `_input_stopped`) when one arrives while a queue is full.
     socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
-    socket.setsockopt(zmq.HEARTBEAT_IVL, 2000)  # a peer behind a dead network is dropped, with what waits for it
-    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 6000)
+    socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 4)
+    socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, 2)
+    socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, 3)
+    socket.setsockopt(zmq.TCP_MAXRT, 10_000)

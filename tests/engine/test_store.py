@@ -1,0 +1,168 @@
+"""The store keeps what happened, all or nothing, on SQLite and on a real PostgreSQL server."""
+
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from engine import tables, wire
+from engine.errors import StoreError
+from engine.journal import Journal
+from engine.messages import Event
+from engine.store import Store
+
+
+def draft(i, kind="paused", **details):
+    return Event("bench", 0, kind, float(i), time.time(), 1, "pick", 0.9, float(i), details)
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory):
+    """URL of a real server, started for these tests under an account that may (the server refuses root)."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not programs:
+        pytest.skip("no PostgreSQL server under /usr/lib/postgresql (Debian: apt install postgresql)")
+    if os.geteuid() == 0 and not (
+        shutil.which("runuser") and subprocess.run(["id", "postgres"], capture_output=True).returncode == 0
+    ):
+        pytest.skip("PostgreSQL refuses root, and there is no account 'postgres' to run it under")
+    bin_folder, folder = programs[-1].parent, Path("/tmp") / f"lockstep-pg-{os.getpid()}"
+    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    def run(*command):
+        subprocess.run([*as_user, *map(str, command)], check=True, capture_output=True, cwd="/tmp")
+
+    try:
+        run(bin_folder / "initdb", "-D", folder, "-U", "lockstep", "--auth=trust", "-N")
+        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        run(bin_folder / "pg_ctl", "-D", folder, "-o", options, "-l", folder / "log", "-w", "start")
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"PostgreSQL does not start here: {error.stderr.decode()[-200:]}")
+    try:
+        yield f"postgresql://lockstep:pass-word@127.0.0.1:{port}/postgres"
+    finally:
+        run(bin_folder / "pg_ctl", "-D", folder, "-m", "immediate", "stop")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def store(request, tmp_path):
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres")
+        engine = sa.create_engine(url.replace("postgresql", "postgresql+psycopg"))
+        tables.METADATA.drop_all(engine)
+        engine.dispose()
+    else:
+        url = "sqlite://" if request.param == "memory" else f"sqlite:///{tmp_path}/s.db"
+    with Store(url) as store:
+        yield store
+
+
+def test_events_come_back_as_they_were_published(store):
+    journal = Journal("bench", store)
+    events = [journal.number(draft(i, "phase_finished", duration_s=1.5)) for i in range(5)]
+    assert [event.seq for event in events] == [1, 2, 3, 4, 5]
+    assert [wire.unpack_event(m) for m in store.messages("bench", 2, 3)] == events[1:4]
+    assert store.bounds("bench") == (1, 5) and store.bounds("other") == (1, 0)
+
+
+def test_numbering_goes_on_after_a_restart_and_stations_count_apart(store):
+    Journal("bench", store).commit([draft(i) for i in range(3)])
+    assert Journal("bench", store).number(draft(9)).seq == 4
+    assert Journal("other", store).number(draft(9)).seq == 1
+
+
+def test_cycles_and_phase_durations_are_kept_in_columns(store):
+    journal = Journal("bench", store)
+    journal.commit(
+        [
+            draft(0, "phase_finished", duration_s=1.25),
+            draft(1, "cycle_finished", duration_s=7.5, coverage=0.9),
+            draft(2, "cycle_abandoned"),
+        ]
+    )
+    (phase,) = store.read(sa.select(tables.PHASES))
+    assert (phase.phase, phase.duration_s, phase.seq) == ("pick", 1.25, 1)
+    done, dropped = store.read(sa.select(tables.CYCLES).order_by(tables.CYCLES.c.seq))
+    assert (done.duration_s, done.coverage, done.finished) == (7.5, 0.9, True)
+    assert (dropped.duration_s, dropped.finished) == (None, False)
+
+
+def test_events_and_the_checkpoint_after_them_are_stored_together_or_not_at_all(store):
+    journal = Journal("bench", store)
+    journal.commit([draft(0)], b"after 1")
+    with pytest.raises(StoreError, match="another process writes"):
+        store.append("bench", [msgspec.structs.replace(draft(7), seq=1)], b"of an impostor")
+    assert store.checkpoint("bench") == b"after 1" and store.bounds("bench") == (1, 1)
+    assert store.checkpoint("other") is None
+
+
+def test_storing_again_what_was_stored_before_the_connection_broke_is_no_error(store):
+    event = Journal("bench", store).number(draft(0))
+    store.append("bench", [event])
+    assert store.bounds("bench") == (1, 1)
+
+
+def test_retention_forgets_the_old_and_keeps_the_numbering(store):
+    journal = Journal("bench", store)
+    for i, age_s in enumerate((900, 800, 5, 700, 1)):
+        journal.number(msgspec.structs.replace(draft(i), wall_s=time.time() - age_s))
+    assert store.forget(older_than_s=600) == 4  # with the fourth all before it: no hole in the middle
+    assert store.bounds("bench") == (5, 5)
+    assert store.forget(older_than_s=0.0) == 0  # the newest always stays
+    assert Journal("bench", store).number(draft(9)).seq == 6
+
+
+def test_while_the_disk_is_full_events_wait_in_order_with_their_newest_checkpoint(store, monkeypatch):
+    journal = Journal("bench", store)
+
+    def full(*_):
+        raise StoreError("cannot write", found="disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "append", full)
+        assert [journal.number(draft(i)).seq for i in range(3)] == [1, 2, 3]
+        journal.commit([draft(3)], b"after 4")
+        assert journal.stored_seq == 0 and "disk full" in journal.trouble
+    assert journal.flush() and journal.stored_seq == 4 and journal.trouble == ""
+    assert store.checkpoint("bench") == b"after 4" and store.bounds("bench") == (1, 4)
+
+
+def test_a_store_of_a_newer_version_is_refused_with_the_next_step(tmp_path):
+    Store(f"sqlite:///{tmp_path}/s.db").close()
+    with sqlite3.connect(tmp_path / "s.db") as connection:
+        connection.execute("UPDATE meta SET value = '999' WHERE key = 'version'")
+    with pytest.raises(StoreError, match=r"newer Lockstep.*version 999.*Update"):
+        Store(f"sqlite:///{tmp_path}/s.db")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:////no/such/folder/s.db",
+        "postgresql://me:hunter2@127.0.0.1:1/x",
+        "nonsense",
+        "mysql://a:hunter2@h/d",
+        "redis://:hunter2@h",
+    ],
+)
+def test_a_store_that_cannot_be_opened_is_one_clear_line_without_credentials(url):
+    with pytest.raises(StoreError) as caught:
+        Store(url)
+    assert "hunter2" not in str(caught.value) and "store.url" in str(caught.value)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path):
+    (tmp_path / "s.db").write_bytes(b"not a database at all" * 100)
+    with pytest.raises(StoreError, match="not a database"):
+        Store(f"sqlite:///{tmp_path}/s.db")
