@@ -46,7 +46,7 @@ class LiveSource:
     layout = None
     duration_s = None
 
-    def __init__(self, spec: str | StationParams) -> None:
+    def __init__(self, spec: str | StationParams, epoch_s: float | None = None) -> None:
         if isinstance(spec, str) and spec.startswith("synth:"):
             spec = station_params(parse_options(spec.removeprefix("synth:")))
         self._order: dict[str, Any]
@@ -57,7 +57,7 @@ class LiveSource:
             self._order, self._truth, self._recording = {"spec": spec}, None, not is_live(spec)
         self.dropped = 0
         self.restarts = 0
-        self._epoch_s: float | None = None
+        self._epoch_s = epoch_s
         """Monotonic time of stream time 0."""
         self._last: Captured | None = None
         self._closed = False
@@ -86,6 +86,7 @@ class LiveSource:
         alive_s = time.monotonic()  # the last sign of life
         restart_at_s = 0.0
         beat_s = 0.0  # the last empty frame
+        told_s = -1.0  # stream time of the last frame given: it never goes back
         while not self._closed:
             captured = self._child.newest() if self._child is not None else None
             now_s = time.monotonic()
@@ -93,6 +94,10 @@ class LiveSource:
                 alive_s = captured.captured_s
                 backoff.reset()
                 frame = self._frame(captured)
+                if frame.time_s <= told_s:  # taken just before an empty frame that was given for want of it
+                    self.dropped += 1
+                    continue
+                told_s = frame.time_s
                 notice = watch.frame(frame)
                 self.size, self.fps = watch.size, watch.fps
                 yield replace(frame, notice=notice)
@@ -110,12 +115,14 @@ class LiveSource:
                 self._child.kill()
                 self._child = None
                 restart_at_s = now_s + backoff.next_s()
-                if not watch.is_lost:
-                    beat_s = now_s
-                    yield self._empty(now_s, watch.lost(over, self._stream_s(alive_s)))
+                notice = watch.lost(over, self._stream_s(alive_s))
+                if notice is not None:
+                    beat_s, told_s = now_s, max(told_s, self._stream_s(now_s))
+                    yield self._empty(told_s, notice)
             if watch.is_lost and time.monotonic() - beat_s >= _HEARTBEAT_S:
                 beat_s = time.monotonic()
-                yield self._empty(beat_s, None)
+                told_s = max(told_s, self._stream_s(beat_s))
+                yield self._empty(told_s, None)
 
     def _over(self, child: CaptureChild, silent_s: float) -> str | None:
         """`ended`, or why the stream counts as lost; None while all is well."""
@@ -138,9 +145,9 @@ class LiveSource:
         truth = self._truth[index] if self._truth is not None else None
         return Frame(index, time_s, captured.image, None, captured.captured_s, truth)
 
-    def _empty(self, now_s: float, notice: StreamNotice | None) -> Frame:
+    def _empty(self, time_s: float, notice: StreamNotice | None) -> Frame:
         index = self._last.index if self._last is not None else 0
-        return Frame(index, self._stream_s(now_s), None, None, now_s, None, notice)
+        return Frame(index, time_s, None, None, time.monotonic(), None, notice)
 
     def close(self) -> None:
         """Ends the capture process and the iteration. Safe to call twice."""

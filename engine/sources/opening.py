@@ -25,11 +25,11 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _SCHEMES = ("rtsp", "rtsps", "rtmp", "http", "https", "udp", "tcp", "srt")
 
 
-def open_source(spec: str | StationParams, policy: Policy | None = None) -> Source:
+def open_source(spec: str | StationParams, policy: Policy | None = None, epoch_s: float | None = None) -> Source:
     """The source a user means, under a policy; by default `freshest` for what is live and `every` for recordings.
 
     `freshest`: the newest frame wins, drops are counted, a hung driver is killed and a lost stream comes back; a
-    recording plays in real time. `every`: all frames in order, as fast as they are asked for. Raises SourceError
+    recording plays in real time, from `epoch_s` (monotonic time of stream time 0; None: now). `every`: all frames in order, as fast as they are asked for. Raises SourceError
     (ConfigError for options of a rendered station).
     """
     from engine.sources.live import LiveSource
@@ -41,8 +41,8 @@ def open_source(spec: str | StationParams, policy: Policy | None = None) -> Sour
     if policy == "every":
         return open_reader(spec)
     if isinstance(spec, str) and _is_track(spec):
-        return Paced(RecordedPoses(Path(spec)))
-    return LiveSource(spec)
+        return Paced(RecordedPoses(Path(spec)), epoch_s)
+    return LiveSource(spec, epoch_s)
 
 
 def open_reader(spec: str | StationParams) -> Source:

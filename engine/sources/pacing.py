@@ -26,14 +26,14 @@ class Paced:
 
     live = True
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
+    def __init__(self, source: Source, epoch_s: float | None = None) -> None:
+        self._source, self._epoch_s = source, epoch_s
         self.name, self.fps, self.size, self.layout = source.name, source.fps, source.size, source.layout
         self.duration_s = source.duration_s
         self.dropped = 0
 
     def __iter__(self) -> Iterator[Frame]:
-        epoch_s = time.monotonic()
+        epoch_s = time.monotonic() if self._epoch_s is None else self._epoch_s
         waiting: Frame | None = None
         for frame in self._source:
             # The frame before is overdue once this one is due: then it is dropped.

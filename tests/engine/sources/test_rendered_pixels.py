@@ -9,7 +9,9 @@ from engine.sources.rendered import Deviation, RenderedStation, StationParams, s
 
 
 def test_every_frame_has_a_picture_and_its_truth() -> None:
-    params = StationParams.random(4, cycles=1, idle_s=0.2, speed=1.3, deviations=(Deviation("turn", 1, 1, 3.0),))
+    params = StationParams.random(
+        4, cycles=1, idle_s=0.2, speed=2.0, fps=15, deviations=(Deviation("turn", 1, 1, 2.0),)
+    )
     truth = simulate(params)
     frames = list(RenderedStation(params))
     assert len(frames) == len(truth)
@@ -65,12 +67,12 @@ def test_the_real_pose_estimator_sees_the_worker_where_the_truth_says() -> None:
     estimator = open_estimator("mediapipe")
     params = StationParams.random(21, cycles=1, idle_s=0.3)
     errors = []
-    for frame in islice(RenderedStation(params), 0, 240, 3):
+    for frame in islice(RenderedStation(params), 0, 240, 6):
         assert frame.image is not None
         poses = estimator.estimate(frame.image)
         if poses:
             pose = skeleton.convert(poses[0], estimator.layout, "body13")
             errors.append(np.hypot(*(pose - frame.truth.joints)[:7, :2].T))
     estimator.close()
-    assert len(errors) >= 76  # of 80
+    assert len(errors) >= 37  # of 40
     assert np.median(errors, axis=0).max() < 20  # head, shoulders, elbows, wrists; pixels at 640×480
