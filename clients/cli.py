@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "reference": ("reference", "Build and show references from demonstrations."),
     "pose": ("pose", "Estimate poses of videos and keep them as tracks."),
     "synth": ("synth", "Render a station with exact ground truth."),
+    "train": ("train", "Train a network from a YAML file."),
     "evaluate": ("evaluate", "Judge a model: offline protocols with controls, and the live follower on streams."),
     "export": ("export", "Checkpoint to bundle (ONNX), bundle to TensorRT engine, with proof of parity."),
     "parity": ("parity", "Check that two forms of a model compute the same on real movement."),

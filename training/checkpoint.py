@@ -1,0 +1,75 @@
+"""A checkpoint: a folder with `model.safetensors` and `config.json`. No pickle.
+
+`config.json` has the model's `net` (NetConfig), the `crop` its keypoints went through, and what is known of its `training`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from engine.errors import DataError
+from models.lockstep_net import LockstepNet, NetConfig
+
+FORMAT = 1
+
+
+@dataclass
+class Checkpoint:
+    """A trained network and what one must know to use it."""
+
+    net: LockstepNet
+    crop: dict[str, Any]
+    """Parameters of `models.crop.CausalCrop`."""
+    training: dict[str, Any] = field(default_factory=dict)
+    """Data, objectives, steps, figures: anything JSON can hold."""
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Writes the folder; a crash leaves the old checkpoint or none, never half of one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_tensors(folder / "model.safetensors", checkpoint.net.state_dict())
+    sheet = {
+        "format": FORMAT,
+        "net": checkpoint.net.config.to_json(),
+        "crop": checkpoint.crop,
+        "training": checkpoint.training,
+    }
+    write_json(folder / "config.json", sheet)
+
+
+def load_checkpoint(folder: Path | str) -> Checkpoint:
+    """The network in evaluation mode. Raises DataError: missing, truncated, or of another shape."""
+    folder = Path(folder)
+    try:
+        sheet = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if sheet["format"] != FORMAT:
+            raise ValueError(f"format {sheet['format']}")
+        net = LockstepNet(NetConfig(**sheet["net"]))
+        net.load_state_dict(load_file(folder / "model.safetensors"))
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise DataError(
+            f"cannot read the checkpoint {folder}",
+            expected="a folder with config.json and model.safetensors, written by `lockstep train`",
+            found=str(error).splitlines()[0] if str(error) else type(error).__name__,
+            next_step="Train it again, or name the folder `checkpoint` inside a run.",
+        ) from error
+    return Checkpoint(net.eval(), sheet["crop"], sheet.get("training", {}))
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    partial = path.with_name(path.name + ".partial")
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial)
+    partial.replace(path)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    partial.replace(path)

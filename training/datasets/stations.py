@@ -1,0 +1,89 @@
+"""Rendered stations as training clips: joints without drawing, degraded the way a pose estimator sees such a worker.
+
+Every clip is one cycle of one worker. The estimator's habits (measured on MediaPipe in front of a rendered bench): legs
+behind the bench are either missing or confident nonsense, hands are off by 5–20 px with errors that last, confidence wavers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+
+from engine.sources.rendered import StationParams, simulate
+from training.datasets.base import Clip, Dataset
+
+ACTION = "station"
+LAYOUT = "body13"
+TORSO = slice(1, 3)
+WRISTS, HIPS, LEGS = [5, 6], [7, 8], [9, 10, 11, 12]
+MIN_S = 2.0
+
+
+@dataclass(frozen=True)
+class StationClips:
+    """A dataset and, for each clip, its exact progress (T,) on the clock of the nominal procedure."""
+
+    dataset: Dataset
+    progress: dict[str, NDArray[np.float64]]
+
+
+def load_stations(workers: int, seed: int = 0, cycles: int = 2) -> StationClips:
+    """`workers` random workers, each for `cycles` cycles without deviations. Same seed, same clips."""
+    clips: list[Clip] = []
+    progress: dict[str, NDArray[np.float64]] = {}
+    for worker in range(workers):
+        params = StationParams.random(10_000 * (seed + 1) + worker, cycles=cycles)
+        truth = simulate(params)
+        rng = np.random.default_rng([seed, worker])
+        seen = estimated(truth.joints, rng)
+        for cycle in range(1, cycles + 1):
+            at = np.flatnonzero((truth.cycle == cycle) & (truth.phase >= 0))
+            if len(at) < MIN_S * params.fps:
+                continue
+            part = slice(at[0], at[-1] + 1)
+            name = f"station-{seed}-{worker:04d}-{cycle}"
+            clips.append(
+                Clip(
+                    name, ACTION, "train", seen[part], LAYOUT, params.fps, params.size, truth.phase[part].astype(np.int64),
+                    "front",
+                )
+            )  # fmt: skip
+            progress[name] = truth.cycle_progress[part].astype(np.float64)
+    return StationClips(Dataset("stations", tuple(clips)), progress)
+
+
+def estimated(joints: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Exact joints (T, 13, 3) as an estimator might report them, same shape, pixels."""
+    out = joints.copy()
+    shoulders = joints[:, TORSO, :2]
+    width = float(np.median(np.linalg.norm(shoulders[:, 0] - shoulders[:, 1], axis=-1)))
+    sigma = np.full(13, 0.03) * width
+    sigma[WRISTS] = rng.uniform(0.04, 0.2) * width
+    sigma[HIPS] = rng.uniform(0.03, 0.1) * width
+    sigma[LEGS] = rng.uniform(0.1, 0.5) * width
+    out[..., :2] += _lasting_noise(joints.shape[:2], rng) * sigma[:, None]
+    out[..., :2] += rng.normal(0, 0.012 * width, out[..., :2].shape)
+    out[..., 2] = np.clip(rng.uniform(0.8, 1.0, 13) + rng.normal(0, 0.04, joints.shape[:2]), 0.0, 1.0)
+    legs = rng.choice(["missing", "faint", "nonsense"])
+    if legs == "missing":
+        out[:, LEGS] = 0.0
+    elif legs == "faint":
+        out[:, LEGS, 2] *= rng.uniform(0.1, 0.5)
+    else:  # the estimator folds the legs it cannot see
+        hips = out[:, HIPS + HIPS, :2]
+        out[:, LEGS, :2] = hips + rng.uniform(0.2, 1.2, (1, 4, 2)) * (0, width)
+        out[:, LEGS, :2] += _lasting_noise((len(out), 4), rng) * 0.3 * width
+        out[:, LEGS, 2] *= rng.uniform(0.2, 0.9)
+    if rng.random() < 0.3:
+        out[:, HIPS, 2] *= rng.uniform(0.0, 0.5)
+    out[out[..., 2] <= 0] = 0.0
+    return out.astype(np.float32)
+
+
+def _lasting_noise(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Noise (T, K, 2) of unit variance whose errors last about a third of a second."""
+    noise = gaussian_filter1d(rng.normal(size=(*shape, 2)), 5.0, axis=0, mode="nearest")
+    return noise / 0.24

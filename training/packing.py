@@ -1,0 +1,48 @@
+"""The network as it is trained: only ticks that exist go through the frame encoder, whatever the padding of the batch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from models.encoder import hide
+from models.lockstep_net import LockstepNet
+from training.batches import VIEWS
+from training.drawing import SparseHeatmaps
+
+
+class Packed(nn.Module):
+    """Same embeddings as `net` at the ticks that are present (a test compares them), for about half of the work.
+
+    `sparse`: heatmaps are drawn by `training.drawing`, which is faster on a CPU; the network keeps its weights' names.
+    """
+
+    def __init__(self, net: LockstepNet, sparse: bool) -> None:
+        super().__init__()
+        self.net = net
+        if sparse:
+            net.heatmaps = SparseHeatmaps.instead_of(net.heatmaps)
+
+    def forward(self, keypoints: Tensor, present: Tensor) -> Tensor:
+        """keypoints (N, T, K, 3) crop coordinates, present (N, T) → embeddings (N, T, E), unit length.
+
+        With cross-attention, the streams of one recording, which stand side by side in a batch, attend to each other.
+        """
+        net = self.net
+        x = net.temporal(self._tokens(keypoints, present), present)
+        if len(net.cross):
+            other = x.view(-1, VIEWS, *x.shape[1:]).flip(1).flatten(0, 1)
+            seen = present.view(-1, VIEWS, present.shape[1]).flip(1).flatten(0, 1)
+            x = net.attend_across(x, other, hide(seen))
+        return net.embed(x)
+
+    def _tokens(self, keypoints: Tensor, present: Tensor) -> Tensor:
+        net = self.net
+        row, tick = present.nonzero(as_tuple=True)
+        past = keypoints.new_zeros(len(keypoints), net.memory, *keypoints.shape[2:])
+        padded = torch.cat([past, keypoints], dim=1)
+        seen = torch.stack([padded[row, tick + lag] for lag in range(net.memory + 1)], dim=1)
+        tokens = net.frames(net._draw(seen, 1)[:, 0])
+        out = tokens.new_zeros(*present.shape, tokens.shape[-1])
+        out[row, tick] = tokens
+        return out

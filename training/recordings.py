@@ -1,0 +1,79 @@
+"""From a training's data settings to the recordings it learns from."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.errors import DataError
+from models import skeleton
+from training.batches import Recording
+from training.config import DataConfig
+from training.datasets import read
+from training.datasets.location import data_folder
+from training.evaluate.probe import is_tuning
+
+# Actions whose end is where they begin, so that one follows another.
+CYCLIC = {
+    "jumping_jacks",
+    "pushups",
+    "situp",
+    "squats",
+    "pullups",
+    "bench_press",
+    "jump_rope",
+    "strum_guitar",
+    "station",
+}
+# Where one hand has one task and the other another: mirrored recordings are another procedure.
+HANDED = {"station"}
+LEAST_FRAMES = 8
+
+
+def load_recordings(config: DataConfig, layout: str, seed: int) -> list[Recording]:
+    """Training clips in `layout`, as recordings. Raises DataError: data absent, none left, or of an unrelated layout."""
+    recordings: list[Recording] = []
+    if config.format is not None:
+        dataset = read(config.format, config.folder or data_folder() / "penn_action")
+        for clip in dataset.select(split="train"):
+            if config.actions is not None and clip.action not in config.actions:
+                continue
+            if len(clip.poses) < LEAST_FRAMES or (config.hold_out_tuning and is_tuning(clip)):
+                continue
+            try:
+                poses = skeleton.convert(clip.poses, clip.layout, layout)
+            except KeyError as error:
+                raise DataError(f"clip {clip.id} does not fit the network", expected=layout, found=str(error)) from None
+            progress = np.linspace(0.0, 1.0, len(poses))
+            recordings.append(
+                Recording(
+                    poses,
+                    clip.rate_hz,
+                    clip.action,
+                    progress,
+                    cyclic=clip.action in CYCLIC,
+                    handed=clip.action in HANDED,
+                )
+            )
+    if config.station_workers:
+        from training.datasets.stations import ACTION, load_stations
+
+        stations = load_stations(config.station_workers, seed)
+        recordings += [
+            Recording(
+                skeleton.convert(clip.poses, clip.layout, layout),
+                clip.rate_hz,
+                ACTION,
+                stations.progress[clip.id],
+                cyclic=True,
+                handed=True,
+            )
+            for clip in stations.dataset.clips
+        ]
+    if not recordings:
+        raise DataError(
+            "nothing to train on",
+            expected="training clips or rendered stations",
+            found=f"none in {config.format} for actions {config.actions}",
+            next_step="Correct `data:`.",
+        )
+    return recordings

@@ -1,0 +1,243 @@
+"""Training a network: one loop, the same on a CPU, a GPU, and several processes started by torchrun.
+
+    batch n of (seed, n, rank) → packed network → weighted objectives → AdamW step → averaged weights → checkpoint
+
+A run folder holds `config.json` (settings, git hash), `metrics.jsonl`, TensorBoard files, `resume/` (to go on to identical
+results) and `checkpoint/` (the averaged weights, what is exported).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from safetensors.torch import load_file
+from torch import Tensor
+
+from engine.errors import ConfigError, DataError
+from models.lockstep_net import LockstepNet
+from training.batches import Batch, Batches
+from training.checkpoint import Checkpoint, save_checkpoint, save_tensors, write_json
+from training.config import TrainingConfig
+from training.objectives import OBJECTIVES
+from training.packing import Packed
+from training.recordings import load_recordings
+
+Report = Callable[[int, dict[str, float]], None]
+"""Told the number of steps done and the figures of the last one."""
+LOG_EVERY = 10
+
+
+def train(config: TrainingConfig, folder: Path, *, resume: bool = False, report: Report | None = None) -> Checkpoint:
+    """Trains in `folder` and returns the checkpoint that is kept there.
+
+    Raises ConfigError (folder holds another run), DataError (no recordings, resume state unreadable).
+    """
+    # Processes beyond the first exist only where torchrun started them.
+    fabric = Fabric(accelerator="auto", devices="auto" if "WORLD_SIZE" in os.environ else 1, precision=config.precision)
+    fabric.launch()
+    fabric.seed_everything(config.seed, verbose=False)
+    _prepare_folder(folder, config, resume, fabric)
+    net = LockstepNet(config.network())
+    recordings = load_recordings(config.data, config.network().layout, config.seed)
+    batches = Batches(
+        recordings,
+        config.network().layout,
+        config.network().rate_hz,
+        config.network().grid,
+        config.crop,
+        config.augmenting(),
+        config.seed,
+        budget=config.batches.ticks,
+        longest=config.batches.longest,
+        actions=min(config.batches.actions, len({recording.action for recording in recordings})),
+        chain_p=config.batches.chain_p,
+    )
+    schedule = config.schedule
+    packed = Packed(net, sparse=fabric.device.type == "cpu")
+    inner = torch.optim.AdamW(_groups(net, schedule.weight_decay), lr=schedule.lr)
+    model, optimiser = fabric.setup(packed, inner)
+    average = {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
+    first = _restore(folder / "resume", net, inner, average) if resume else 0
+    started = time.monotonic()
+    with _Log(folder, fabric.is_global_zero) as log:
+        for step, batch in _ahead(batches, range(first, schedule.steps), fabric.global_rank):
+            lr = schedule.lr * _pace(step, schedule.steps, schedule.warmup)
+            for group in inner.param_groups:
+                group["lr"] = lr
+            batch = batch.to(fabric.device)
+            z = model(batch.keypoints, batch.present).float()
+            parts = {o.name: OBJECTIVES[o.name](z, batch.ticks, **o.options) for o in config.objectives}
+            loss = torch.stack([o.weight * parts[o.name] for o in config.objectives]).sum()
+            if torch.isfinite(loss):
+                fabric.backward(loss)
+                fabric.clip_gradients(model, optimiser, max_norm=schedule.clip)
+                optimiser.step()
+            optimiser.zero_grad()
+            _follow(average, net, step >= schedule.average_from * schedule.steps, schedule.average_decay)
+            done = step + 1
+            if done % LOG_EVERY == 0 or done == schedule.steps:
+                figures = {"loss": float(loss.detach())} | {name: float(part.detach()) for name, part in parts.items()}
+                figures |= {"lr": lr, "elapsed_s": round(time.monotonic() - started, 1)}
+                log.write(done, figures)
+                if report is not None:
+                    report(done, figures)
+            if fabric.is_global_zero and (done % config.checkpoint_every == 0 or done == schedule.steps):
+                _keep(folder, config, net, inner, average, done)
+        fabric.barrier()
+    return _averaged(config, average, {"steps": schedule.steps})
+
+
+def _pace(step: int, steps: int, warmup: int) -> float:
+    """Learning rate over its peak: linear warm-up, cosine to 2 %."""
+    rising = min(1.0, (step + 1) / max(1, warmup))
+    return rising * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+
+
+def _groups(net: LockstepNet, weight_decay: float) -> list[dict[str, Any]]:
+    """Matrices decay; biases, norms and tables of positions do not."""
+    matrices = [p for p in net.parameters() if p.ndim >= 2]
+    others = [p for p in net.parameters() if p.ndim < 2]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def _ahead(batches: Batches, steps: range, rank: int) -> Iterator[tuple[int, Batch]]:
+    """Batches in order, the next one made while this one is learned from."""
+    with ThreadPoolExecutor(1) as maker:
+        waiting = maker.submit(batches.__getitem__, (steps.start, rank)) if steps else None
+        for step in steps:
+            assert waiting is not None
+            batch = waiting.result()
+            waiting = maker.submit(batches.__getitem__, (step + 1, rank)) if step + 1 < steps.stop else None
+            yield step, batch
+
+
+def _follow(average: dict[str, Tensor], net: LockstepNet, averaging: bool, decay: float) -> None:
+    with torch.no_grad():
+        for name, tensor in net.state_dict().items():
+            if averaging and tensor.is_floating_point():
+                average[name].lerp_(tensor.to(average[name].device), 1 - decay)
+            else:
+                average[name].copy_(tensor)
+
+
+def _averaged(config: TrainingConfig, average: dict[str, Tensor], known: dict[str, Any]) -> Checkpoint:
+    net = LockstepNet(config.network())
+    net.load_state_dict(average)
+    training = known | {"config": config.model_dump(mode="json"), "git": git_hash()}
+    return Checkpoint(net.eval(), dict(config.crop), training)
+
+
+def _keep(
+    folder: Path,
+    config: TrainingConfig,
+    net: LockstepNet,
+    optimiser: torch.optim.Optimizer,
+    average: dict[str, Tensor],
+    done: int,
+) -> None:
+    """The checkpoint, and beside it what is needed to go on."""
+    save_checkpoint(folder / "checkpoint", _averaged(config, average, {"steps": done}))
+    tensors = {f"net/{name}": tensor for name, tensor in net.state_dict().items()}
+    tensors |= {f"average/{name}": tensor for name, tensor in average.items()}
+    for i, state in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser/{i}/{key}": torch.as_tensor(value) for key, value in state.items()}
+    tensors["step"] = torch.tensor(done)
+    (folder / "resume").mkdir(exist_ok=True)
+    save_tensors(folder / "resume" / "state.safetensors", tensors)
+
+
+def _restore(folder: Path, net: LockstepNet, optimiser: torch.optim.Optimizer, average: dict[str, Tensor]) -> int:
+    """Sets everything back to where the run was; the number of steps it has done."""
+    try:
+        tensors = load_file(folder / "state.safetensors")
+        net.load_state_dict({k.removeprefix("net/"): v for k, v in tensors.items() if k.startswith("net/")})
+        for name in average:
+            average[name].copy_(tensors[f"average/{name}"])
+        states: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            if key.startswith("optimiser/"):
+                _, index, name = key.split("/")
+                states.setdefault(int(index), {})[name] = value
+        optimiser.load_state_dict({"state": states, "param_groups": optimiser.state_dict()["param_groups"]})
+        return int(tensors["step"])
+    except Exception as error:  # safetensors, a missing file and a foreign shape each raise their own kind
+        raise DataError(
+            f"cannot go on with the run in {folder.parent}",
+            expected="resume/state.safetensors of the same configuration",
+            found=str(error).splitlines()[0] if str(error) else type(error).__name__,
+            next_step="Start it anew in another folder.",
+        ) from error
+
+
+def _prepare_folder(folder: Path, config: TrainingConfig, resume: bool, fabric: Fabric) -> None:
+    settings = folder / "config.json"
+    wanted = config.model_dump(mode="json")
+    if settings.exists():
+        found = json.loads(settings.read_text(encoding="utf-8")).get("config")
+        if not resume:
+            raise ConfigError(
+                f"{folder} holds a run already", next_step="Add --resume to go on with it, or choose another -o."
+            )
+        if found != wanted:
+            changed = [key for key in wanted if found is None or found.get(key) != wanted[key]]
+            raise ConfigError(
+                f"{folder} holds a run of other settings",
+                found=f"other {', '.join(changed)}",
+                next_step="Choose another -o.",
+            )
+    elif fabric.is_global_zero:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(settings, {"config": wanted, "git": git_hash(), "torch": torch.__version__})
+    fabric.barrier()
+
+
+class _Log:
+    """`metrics.jsonl` and TensorBoard, from the first process only."""
+
+    def __init__(self, folder: Path, active: bool) -> None:
+        self._folder, self._active = folder, active
+
+    def __enter__(self) -> _Log:
+        if self._active:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._file = (self._folder / "metrics.jsonl").open("a", encoding="utf-8")
+            self._board = SummaryWriter(str(self._folder))
+        return self
+
+    def write(self, step: int, figures: dict[str, float]) -> None:
+        if self._active:
+            self._file.write(json.dumps({"step": step} | {k: round(v, 6) for k, v in figures.items()}) + "\n")
+            self._file.flush()
+            for name, value in figures.items():
+                self._board.add_scalar(name, value, step)
+
+    def __exit__(self, *_: object) -> None:
+        if self._active:
+            self._file.close()
+            self._board.close()
+
+
+def git_hash() -> str:
+    """Commit of the working tree, with '+' where it has changes; empty outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        head = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True, check=True
+        )
+        changes = subprocess.run(
+            ["git", "status", "--porcelain", "-uno"], cwd=here, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return head.stdout.strip() + ("+" if changes.stdout.strip() else "")
