@@ -59,6 +59,8 @@ class _Memory:
     candidate_s: float = 0.0
     candidate_since_s: float = 0.0
     begin_s: float = 0.0
+    repeated: bool = False
+    """The last phase of the cycle that has ended was told to be done again."""
     fresh: bool = True
     """Nothing is known of what came before (start of the stream, long absence)."""
     evidence: dict[str, list[float]] = field(default_factory=dict)
@@ -219,6 +221,9 @@ class EventDetector:
     def _before_start(self, match: Match, here: int, dt_s: float) -> None:
         """No cycle is open: has one begun?"""
         memory, procedure = self._memory, self._procedure
+        if match.phase == len(procedure.phases) - 1 > 0 and not memory.fresh:
+            self._last_phase_again(match.phase)
+            return
         ended = here > procedure.bins * (1 - TAIL)
         begun = self._held("begin", match.status == "on_task" and not ended, dt_s, self._begin_needs_s())
         covered = sum(self._record.covered) / procedure.bins
@@ -234,6 +239,15 @@ class EventDetector:
         self._tell("cycle_started", begun)
         memory.candidate, memory.candidate_since_s, memory.candidate_s = match.phase, begun, PHASE_EVIDENCE_S
 
+    def _last_phase_again(self, phase: int) -> None:
+        """The cycle has ended and its last phase is being done: once more, not a cycle that left out all others."""
+        memory, record = self._memory, self._record
+        if not any(record.covered):
+            record.started_s, memory.repeated = self._now[0], False
+        if not memory.repeated and record.coverage(self._procedure, [phase]) >= ESTABLISHED:
+            memory.repeated = True
+            self._tell("phase_repeated", record.started_s, self._procedure.phases[phase].name)
+
     def _begin_needs_s(self) -> float:
         return min(BEGIN_EVIDENCE_S, 0.15 * self._procedure.duration_s)
 
@@ -244,8 +258,9 @@ class EventDetector:
             return False
         if near or before > 0.75 * bins:
             return True
-        phase_before = next(p for p, (low, high) in enumerate(procedure.spans) if before < high)
-        return phase_before >= 2 and here < procedure.spans[0][1]
+        # A first phase that was passed over is only being made up for.
+        order = self._record.order
+        return (0 in order or self._record.joined) and max(order, default=0) >= 2 and here < procedure.spans[0][1]
 
     def _visit(self, phase: int, confidence: float, dt_s: float) -> None:
         """Follows which phase is being visited, and tells what each visit means for the order."""
