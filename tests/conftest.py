@@ -5,6 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
+
+settings.register_profile("lockstep", deadline=None)  # machines differ and are busy: time is for benchmarks
+settings.load_profile("lockstep")
 
 DATA = Path(os.environ.get("LOCKSTEP_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
 

@@ -22,10 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import PoseError
+from engine.pose.picture import is_picture
 from models import skeleton
 
-MIN_SIDE_PX = 16
-"""MediaPipe's graph breaks on slivers of a picture; nobody is recognisable in one either."""
 FRAME_MS = 33
 """Assumed time between frames, for the graph's smoothing filter; the solutions API assumes the same."""
 INSTALL = "Install the release that carries its models: pip install 'mediapipe>=0.10.21,<0.10.30'."
@@ -60,9 +59,8 @@ class MediaPipe:
 
     def estimate(self, image: NDArray[np.uint8] | None) -> list[NDArray[np.float32]]:
         """Image (H, W, 3) BGR uint8 → poses (K, 3) in pixels. Empty for nobody, and for anything that is no picture."""
-        if not _is_picture(image):
+        if not is_picture(image):
             return []
-        assert image is not None
         try:
             people = self._graph.people(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8))
         except (RuntimeError, ValueError):  # the graph is unusable after an error: a fresh one takes over
@@ -218,16 +216,6 @@ def _both_hands(hands: list[tuple[bool, float, Any]]) -> list[NDArray[np.float32
         taken.add(side)
         person[side] = [(mark.x, mark.y, score) for mark in landmarks]
     return [person.reshape(42, 3)]
-
-
-def _is_picture(image: object) -> bool:
-    return (
-        isinstance(image, np.ndarray)
-        and image.dtype == np.uint8
-        and image.ndim == 3
-        and image.shape[2] == 3
-        and min(image.shape[:2]) >= MIN_SIDE_PX
-    )
 
 
 def _package() -> ModuleType:

@@ -10,6 +10,7 @@ from engine.pose.base import PoseEstimator
 ESTIMATORS = {
     "mediapipe": "body, 33 joints (mediapipe33)",
     "mediapipe-hands": "both hands, 42 joints (hands42)",
+    "rtmpose-onnx": "one body or hand, by an RTMPose model file of your own (coco17, halpe26, hand21)",
     "recorded": "poses that the source brings along; sees no pictures",
 }
 DEFAULT = "mediapipe"
@@ -30,6 +31,10 @@ def open_estimator(name: str = DEFAULT, *, model: str | Path | None = None, peop
         from engine.pose.mediapipe import open_hands
 
         return open_hands(path)
+    if name == "rtmpose-onnx":
+        from engine.pose.rtmpose import RtmPose
+
+        return RtmPose(path)
     if name == "recorded":
         raise PoseError(
             "`recorded` takes poses from the source",

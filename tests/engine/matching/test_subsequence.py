@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.matching.subsequence import find
@@ -15,7 +15,6 @@ def walk(length, seed):
     return path / np.linalg.norm(path, axis=1, keepdims=True)
 
 
-@settings(deadline=None)  # the first call compiles
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 1000))
 def test_the_stretch_is_found_wherever_it_is(before, after, seed):
     cycle = walk(30, seed)
