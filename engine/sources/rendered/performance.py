@@ -147,10 +147,12 @@ class Performance:
                 events.append(TruthEvent("phase", segment.cycle, PHASES[segment.phase], start, t))
                 if segment.tag:
                     events.append(TruthEvent(segment.tag, segment.cycle, PHASES[segment.phase], start, t))
-        for cycle in range(1, self.params.cycles + 1):
-            own = [i for i, s in enumerate(self.segments) if s.cycle == cycle and s.phase >= 0]
-            if own:
-                events.append(TruthEvent("cycle", cycle, None, bounds[own[0]], bounds[own[-1] + 1]))
+        cycles: dict[int, list[int]] = {}
+        for i, segment in enumerate(self.segments):
+            if segment.phase >= 0:
+                cycles.setdefault(segment.cycle, []).append(i)
+        for cycle, own in cycles.items():
+            events.append(TruthEvent("cycle", cycle, None, bounds[own[0]], bounds[own[-1] + 1]))
         self.duration_s = t
         self._knots_t, self._knots_work = np.array(knots).T
         self.events = tuple(sorted(events, key=lambda e: (e.start_s, e.end_s)))

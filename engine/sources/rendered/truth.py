@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,10 @@ class Truth:
     def __len__(self) -> int:
         return len(self.times_s)
 
+    @cached_property
+    def _deviations(self) -> list[TruthEvent]:
+        return [event for event in self.events if event.kind not in ("cycle", "phase")]
+
     def events_of(self, *kinds: str) -> list[TruthEvent]:
         return [event for event in self.events if event.kind in kinds]
 
@@ -88,7 +93,7 @@ class Truth:
             float(self.phase_progress[i]),
             float(self.cycle_progress[i]),
             STATUSES[self.status[i]],
-            tuple(e.kind for e in self.events if e.kind not in ("cycle", "phase") and e.start_s <= t < e.end_s),
+            tuple(e.kind for e in self._deviations if e.start_s <= t < e.end_s),
             self.joints[i],
         )
 
