@@ -38,6 +38,9 @@ GIVEN_UP_S = 30.0
 LOST_S, FOUND_S = 1.0, 0.3
 END_S = 0.1
 """This close to the end of the clock counts as having reached it."""
+END_WAIT_S = 1.0
+MADE_UP_S = 0.6
+"""A matcher slides from the end to the start for a moment before it sees that a passed phase is being made up for."""
 TAIL = 0.12
 """Share of the clock at its end in which no cycle starts: it belongs to the one that has just ended."""
 AGAIN = 0.35
@@ -59,6 +62,8 @@ class _Memory:
     candidate_s: float = 0.0
     candidate_since_s: float = 0.0
     begin_s: float = 0.0
+    wrapped_s: float | None = None
+    """When work went back to the start although something had been passed over; undecided for `MADE_UP_S`."""
     repeated: bool = False
     """The last phase of the cycle that has ended was told to be done again."""
     fresh: bool = True
@@ -191,9 +196,19 @@ class EventDetector:
         stride = max(2, int(min(STRIDE_S / procedure.duration_s, 0.2) * bins))
         forward = (here - before) % bins if before >= 0 else 0
         backward = before >= 0 and here < before
-        if memory.open and backward and self._starts_anew(before, here, forward <= stride):
+        if memory.wrapped_s is not None:
+            if here > 0.25 * bins:  # it went back to what had been passed over
+                memory.wrapped_s = None
+            elif time_s - memory.wrapped_s < MADE_UP_S:
+                return
+            else:
+                self._end_cycle(memory.wrapped_s)
+        elif memory.open and backward and self._starts_anew(before, here, forward <= stride):
+            if record.missing(procedure):
+                memory.wrapped_s = time_s
+                return
             self._end_cycle(time_s)
-            record = self._record
+        record = self._record
         if not memory.open:
             self._before_start(match, here, dt_s)
             record = self._record
@@ -215,7 +230,10 @@ class EventDetector:
             if not record.slow and record.visit_s > limit_s:
                 record.slow = True
                 self._tell("slow", time_s, self._phase_name(), dwell_s=record.visit_s, limit_s=limit_s)
-        if here >= bins - max(1, round(END_S / procedure.duration_s * bins)) and self._complete():
+        at_end = here >= bins - max(1, round(END_S / procedure.duration_s * bins))
+        stays = self._held("at end", at_end, dt_s, END_WAIT_S) is not None
+        # What was passed over may still be made up for; the next start, or standing still here, says that it was not.
+        if at_end and (stays or not record.missing(procedure)) and self._complete():
             self._end_cycle(time_s)
 
     def _before_start(self, match: Match, here: int, dt_s: float) -> None:
@@ -371,6 +389,7 @@ class EventDetector:
         else:
             self._tell("cycle_abandoned", time_s, coverage=sum(record.covered) / procedure.bins)
         memory.open = memory.off_task = False
+        memory.wrapped_s = None
         memory.candidate, memory.candidate_s = -1, 0.0
         memory.evidence["begin"] = [0.0, time_s]
         self._record = CycleRecord.empty(procedure, time_s)
