@@ -5,7 +5,9 @@ A frame gets the embedding of the newest tick at or before it, as a station woul
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,16 +80,22 @@ def _tick_by_tick(bundle: Bundle) -> _Embed:
         out = np.stack([lanes.step(padded[:, t]) for t in range(padded.shape[1])], axis=1)
         return [out[i, : len(poses)] for i, poses in enumerate(recordings)]
 
-    return lambda recordings: _in_batches(embed, recordings, lambda count, longest: count <= _LANES)
+    return lambda recordings: _in_batches(embed, recordings, lambda count, longest: count <= _LANES, _cores())
 
 
 def _whole_sequences(bundle: Bundle) -> _Embed:
     import onnxruntime as ort
 
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
     graph = str(bundle.folder / str(bundle.info.sequence_file))
-    session = ort.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     (keypoints,) = (node.name for node in session.get_inputs())
-    return lambda recordings: [session.run(None, {keypoints: poses[None]})[0][0] for poses in recordings]
+
+    def embed(recordings: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        return [session.run(None, {keypoints: poses[None]})[0][0] for poses in recordings]
+
+    return lambda recordings: _in_batches(embed, recordings, lambda count, longest: False, _cores())
 
 
 def _padded(net: LockstepNet) -> _Embed:
@@ -101,21 +109,29 @@ def _padded(net: LockstepNet) -> _Embed:
         out = net(torch.from_numpy(padded), torch.from_numpy(mask)).numpy()
         return [out[i, : len(poses)] for i, poses in enumerate(recordings)]
 
-    return lambda recordings: _in_batches(embed, recordings, lambda count, longest: count * longest <= _TICKS)
+    return lambda recordings: _in_batches(embed, recordings, lambda count, longest: count * longest <= _TICKS, 1)
 
 
 def _in_batches(
-    embed: _Embed, recordings: list[NDArray[np.float32]], fits: Callable[[int, int], bool]
+    embed: _Embed, recordings: list[NDArray[np.float32]], fits: Callable[[int, int], bool], workers: int
 ) -> list[NDArray[np.float32]]:
-    """`embed` on recordings of similar length together, as many as fit (count, longest), in the order given."""
+    """`embed` on recordings of similar length together, as many as fit (count, longest); results in the order given."""
     order = sorted(range(len(recordings)), key=lambda i: len(recordings[i]))
-    out: dict[int, NDArray[np.float32]] = {}
-    while order:
-        batch = [order.pop(0)]
-        while order and fits(len(batch) + 1, len(recordings[order[0]])):
-            batch.append(order.pop(0))
-        out.update(zip(batch, embed([recordings[i] for i in batch]), strict=True))
+    batches: list[list[int]] = []
+    for i in order:
+        if batches and fits(len(batches[-1]) + 1, len(recordings[i])):
+            batches[-1].append(i)
+        else:
+            batches.append([i])
+    with ThreadPoolExecutor(workers) as pool:
+        embedded = pool.map(lambda batch: embed([recordings[i] for i in batch]), batches)
+        out = {i: e for batch, of in zip(batches, embedded, strict=True) for i, e in zip(batch, of, strict=True)}
     return [out[i] for i in range(len(recordings))]
+
+
+def _cores() -> int:
+    """As many as numerical libraries would take: `OMP_NUM_THREADS`, else all."""
+    return int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
 
 
 def _stacked(recordings: list[NDArray[np.float32]]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from clients.cli import main
+from engine.bundle import DEFAULT, SHIPPED, open_bundle
 from engine.errors import DataError
 from training.datasets.penn import load_penn
 from training.evaluate.controls import CONTROLS, keypoints, time_fraction
@@ -113,25 +114,26 @@ def test_damage_touches_only_what_it_says(tmp_path: Path) -> None:
     assert np.std((noisy - clip.poses)[..., :2]) == pytest.approx(box / 30, rel=0.1)
 
 
-@pytest.fixture(scope="module")
-def untrained_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch = pytest.importorskip("torch")
-    from export.bundle import write_bundle
-    from models.lockstep_net import LockstepNet, NetConfig
+SMALL = {"width": 16, "heads": 2, "spatial_depth": 1, "temporal_depth": 1, "window": 8, "embedding_dim": 8}
 
-    torch.manual_seed(0)
-    small = NetConfig(width=16, heads=2, spatial_depth=1, temporal_depth=1, window=8, embedding_dim=8)
-    folder = tmp_path_factory.mktemp("bundle") / "small"
-    write_bundle(LockstepNet(small), folder, name="small", crop={})
-    return folder
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """A small untrained network."""
+    pytest.importorskip("torch")
+    from models.lockstep_net import LockstepNet, NetConfig
+    from training.checkpoint import Checkpoint, save_checkpoint
+
+    save_checkpoint(tmp_path / "small", Checkpoint(LockstepNet(NetConfig(**SMALL)), {}))
+    return tmp_path / "small"
 
 
 def test_the_command_writes_tables_pictures_and_json_with_all_four_controls(
-    tmp_path: Path, untrained_bundle: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = write_copy(tmp_path / "data", reach(5, "train") + reach(3, "val"))
     out = tmp_path / "out"
-    arguments = ["evaluate", "offline", "--data", str(data), "--bundle", str(untrained_bundle), "--seeds", "2"]
+    arguments = ["evaluate", "offline", "--data", str(data), "--checkpoint", str(checkpoint), "--seeds", "2"]
     with pytest.raises(SystemExit) as ended:
         main([*arguments, "--seed", "7", "--json", str(tmp_path / "f.json"), "-o", str(out)])
     assert ended.value.code in (0, None)
@@ -148,24 +150,37 @@ def test_the_command_writes_tables_pictures_and_json_with_all_four_controls(
     assert "| lockstep |" in capsys.readouterr().out
 
 
-def test_the_live_graph_and_pytorch_give_the_same_features_frame_by_frame(
-    untrained_bundle: Path, tmp_path: Path
-) -> None:
+@pytest.mark.skipif(not (SHIPPED / DEFAULT / "bundle.json").is_file(), reason="no bundle is shipped")
+def test_the_live_graph_and_pytorch_give_the_same_features_frame_by_frame(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
     from safetensors.torch import load_file
 
-    from engine.bundle import open_bundle
     from models.lockstep_net import LockstepNet, NetConfig
     from training.evaluate.networks import bundle_features, network_features
 
-    bundle = open_bundle(untrained_bundle)
+    bundle = open_bundle()
     net = LockstepNet(NetConfig(**bundle.info.network))
-    net.load_state_dict(load_file(untrained_bundle / str(bundle.info.weights_file)))
+    net.load_state_dict(load_file(bundle.folder / str(bundle.info.weights_file)))
     dataset = load_penn(write_copy(tmp_path, [*reach(4, "val"), ("one", "reach", "val", 1, None)]))
     poses = [clip.poses for clip in dataset.clips]
-    live, whole = bundle_features(bundle, 30.0)(poses), network_features(net, {}, 30.0)(poses)
+    live, whole = bundle_features(bundle, 30.0)(poses), network_features(net, bundle.info.crop, 30.0)(poses)
     for a, b, clip in zip(live, whole, poses, strict=True):
         assert len(a) == len(clip)
         np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+def test_what_pads_a_batch_does_not_change_a_feature(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from models.lockstep_net import LockstepNet, NetConfig
+    from training.evaluate.networks import network_features
+
+    torch.manual_seed(0)
+    clips = load_penn(write_copy(tmp_path, [*reach(2, "val", length=7), *reach(1, "val", "long", length=60)])).clips
+    for temporal in ("causal", "full"):
+        features = network_features(LockstepNet(NetConfig(**SMALL, temporal=temporal)), {}, 30.0)
+        together = features([clip.poses for clip in clips])
+        for clip, embedded in zip(clips, together, strict=True):
+            np.testing.assert_allclose(features([clip.poses])[0], embedded, atol=1e-5)
 
 
 @pytest.mark.parametrize(
