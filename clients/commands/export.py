@@ -83,9 +83,8 @@ def _bundle_to_precision(
     from engine.errors import ConfigError
 
     _need("onnx")
-    from export.precision import write_precision
-
     from export.parity import bundle_side
+    from export.precision import write_precision
 
     if output is None or precision == "fp32":
         raise ConfigError("nothing to do", expected="-o FOLDER and --precision fp16 or bf16", next_step="Name both.")
@@ -108,15 +107,13 @@ def _bundle_to_engine(
     import shutil
     import time
 
-    from engine.embedder.cuda import gpu_present
-
     from clients.commands.parity import report_parity
     from engine.bundle import open_bundle
+    from engine.embedder.cuda import gpu_present
 
     _need("onnx")
-    from export.tensorrt import build_engine, engine_request
-
     from export.parity import bundle_side
+    from export.tensorrt import build_engine, engine_request
 
     bundle = open_bundle(model)
     request = engine_request(bundle, kind, precision, gpu, max_batch)

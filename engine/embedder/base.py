@@ -39,8 +39,11 @@ class StepRuntime(Protocol):
     bundle: Bundle
     name: str
     """Which one, in words: `onnxruntime 1.32 (CPU)`."""
-    precision: str
-    """fp32, fp16 or bf16: of the matrix products."""
+
+    @property
+    def precision(self) -> str:
+        """fp32, fp16 or bf16: of the matrix products."""
+        ...
 
     def lanes(self, batch: int = 1) -> Lanes: ...
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from engine.errors import BundleError
 from models import skeleton
 from models.crop import CausalCrop
 
+log = logging.getLogger("lockstep.embedder")
+
 _CROP_MEMORY = 60
 """Poses beyond the window that a new model is shown, so that its crop has settled when its window begins."""
 _CATCH_UP = 2
@@ -22,9 +25,14 @@ _CATCH_UP = 2
 
 
 class StationEmbedder:
-    """Follows one stream. Its model can be exchanged while it runs: see `swap`."""
+    """Follows one stream. Its model can be exchanged while it runs: see `swap`.
 
-    def __init__(self, runtime: StepRuntime) -> None:
+    `fallback` opens another runtime of the same bundle; it takes over, with the tick in hand, from a runtime that fails
+    or gives values that are not numbers (half precision can overflow).
+    """
+
+    def __init__(self, runtime: StepRuntime, fallback: Callable[[], StepRuntime] | None = None) -> None:
+        self._fallback = fallback
         self._lock = threading.Lock()
         self._install(runtime, runtime.lanes(1), _crop_of(runtime.bundle))
         self._recent: deque[NDArray[np.float32]] = deque(maxlen=self.bundle.info.window + _CROP_MEMORY)
@@ -47,7 +55,28 @@ class StationEmbedder:
         with self._lock:
             self._recent.append(pose)
             self._pushed += 1
-            return self._lanes.step(self._crop.step(pose)[None])[0]
+            keypoints = self._crop.step(pose)[None]
+            if self._fallback is None:
+                return self._lanes.step(keypoints)[0]
+            try:
+                embedding = self._lanes.step(keypoints)[0]
+                if np.isfinite(embedding).all():
+                    return embedding
+                problem = "it gave values that are not numbers"
+            except Exception as error:  # drivers fail in many ways, and none of them may stop a station
+                problem = str(error)
+            return self._fall_back(keypoints, problem)
+
+    def _fall_back(self, keypoints: NDArray[np.float32], problem: str) -> NDArray[np.float32]:
+        """The tick in hand from another runtime, whose caches are filled from the poses of the last window."""
+        assert self._fallback is not None
+        failed, runtime = self.runtime.name, self._fallback()
+        log.error("%s failed: %s; %s goes on", failed, problem, runtime.name)
+        lanes = runtime.lanes(1)
+        _show(list(self._recent)[:-1], _crop_of(runtime.bundle), lanes)
+        self._install(runtime, lanes, self._crop)
+        self._fallback = None
+        return lanes.step(keypoints)[0]
 
     def state(self) -> Arrays:
         with self._lock:

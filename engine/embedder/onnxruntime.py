@@ -23,7 +23,7 @@ class OnnxRuntime:
         import onnxruntime as ort
 
         self.bundle = bundle
-        self.precision = bundle.info.precision
+        self.precision: str = bundle.info.precision
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

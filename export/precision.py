@@ -1,0 +1,82 @@
+"""Half precision by explicit casts in the graph: matrix products in fp16 or bf16, everything else stays float32.
+
+LayerNorm, softmax, heatmaps and the final normalisation are where half precision goes wrong, so they are never cast. The
+weights stay float32 in their file; TensorRT folds the casts of constants into its plan.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import onnx
+
+from engine.bundle import Bundle, file_sha256
+from engine.errors import BundleError
+
+TYPES = {"fp16": onnx.TensorProto.FLOAT16, "bf16": onnx.TensorProto.BFLOAT16}
+PRODUCTS = ("MatMul", "Gemm")
+SMALLEST = 16
+"""Products with a constant of fewer rows are geometry (coordinates), not features: they stay exact."""
+
+
+def cast_products(model: onnx.ModelProto, precision: str) -> None:
+    """Puts casts around every matrix product of features of a float32 graph, in place."""
+    to = TYPES[precision]
+    graph = model.graph
+    dims = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
+    nodes: list[onnx.NodeProto] = []
+    cast: dict[str, str] = {}
+    for node in graph.node:
+        # a transposed weight has its rows and columns swapped; the smaller one tells geometry from features
+        small = any(min(dims[name]) < SMALLEST for name in node.input if name in dims and len(dims[name]) > 1)
+        if node.op_type not in PRODUCTS or small:
+            nodes.append(node)
+            continue
+        inputs = []
+        for name in node.input:
+            if name not in cast:
+                cast[name] = f"{name}/{precision}"
+                nodes.append(onnx.helper.make_node("Cast", [name], [cast[name]], f"cast/{cast[name]}", to=to))
+            inputs.append(cast[name])
+        product = onnx.NodeProto()
+        product.CopyFrom(node)
+        product.input[:] = inputs
+        product.output[:] = [f"{node.output[0]}/{precision}"]
+        back = onnx.helper.make_node(
+            "Cast", product.output, node.output, f"cast/{node.output[0]}", to=onnx.TensorProto.FLOAT
+        )
+        nodes += [product, back]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def write_precision(bundle: Bundle, folder: Path, precision: str, name: str) -> Bundle:
+    """A bundle like `bundle` whose graphs compute in `precision`. Raises BundleError: not fp32, folder taken."""
+    if bundle.info.precision != "fp32":
+        raise BundleError(
+            f"bundle {bundle.info.name} is {bundle.info.precision} already",
+            expected="an fp32 bundle",
+            next_step="Start from the fp32 bundle.",
+        )
+    folder = Path(folder)
+    if folder.exists():
+        raise BundleError(f"{folder} exists already", expected="a new folder", next_step="Choose another with -o.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+        place = Path(scratch) / "bundle"
+        shutil.copytree(bundle.folder, place, ignore=shutil.ignore_patterns("*.md"))
+        graphs = [file for file in (bundle.info.step_file, bundle.info.sequence_file) if file]
+        for file in graphs:
+            model = onnx.load(str(place / file), load_external_data=False)
+            cast_products(model, precision)
+            onnx.save(model, str(place / file))
+            onnx.checker.check_model(str(place / file))
+        hashes = bundle.info.files | {file: file_sha256(place / file) for file in graphs}
+        info = bundle.info.model_copy(update={"name": name, "precision": precision, "files": hashes, "metrics": {}})
+        (place / "bundle.json").write_text(json.dumps(info.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
+        Bundle(place)
+        place.rename(folder)
+    return Bundle(folder)

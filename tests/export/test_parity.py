@@ -1,0 +1,144 @@
+"""Export and its proof: what a bundle computes is what the network computes, in words and numbers, or it is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+onnx = pytest.importorskip("onnx")
+
+from engine.embedder.pytorch import load_net  # noqa: E402
+from engine.errors import BundleError, ConfigError, ParityError  # noqa: E402
+from export.bundle import write_bundle  # noqa: E402
+from export.onnx import OPSET  # noqa: E402
+from export.parity import bundle_side, compare, open_side  # noqa: E402
+from export.precision import write_precision  # noqa: E402
+from export.streams import Streams, real_streams  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def streams(walk) -> list[Streams]:
+    return [Streams("waving", walk, (walk[::-1].copy(), np.concatenate([walk, walk])))]
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tiny_bundle, tmp_path_factory):
+    from training.checkpoint import Checkpoint, save_checkpoint
+
+    folder = tmp_path_factory.mktemp("run") / "checkpoint"
+    save_checkpoint(folder, Checkpoint(load_net(tiny_bundle), {}))
+    return folder
+
+
+def test_a_bundle_computes_what_its_checkpoint_computes(checkpoint, tiny_bundle, streams) -> None:
+    report = compare(open_side(str(checkpoint)), bundle_side(tiny_bundle), streams)
+    assert report.precision == "fp32" and report.ticks == 180 and report.max_error <= 1e-5
+    report.check()
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_half_precision_keeps_norms_and_softmax_exact(tiny_bundle, tmp_path, precision: str) -> None:
+    cast = write_precision(tiny_bundle, tmp_path / precision, precision, precision)
+    assert cast.info.precision == precision and cast.sha256 != tiny_bundle.sha256
+    model = onnx.load(str(cast.step_path), load_external_data=False)
+    half = {output for node in model.graph.node if node.name.endswith(f"/{precision}") for output in node.output}
+    assert half
+    for node in model.graph.node:
+        if node.op_type in ("LayerNormalization", "Softmax", "ReduceL2", "Exp", "Gelu"):
+            assert not half & set(node.input), f"{node.op_type} computes in {precision}"
+
+
+def test_half_precision_passes_its_own_gates(tiny_bundle, streams, tmp_path) -> None:
+    cast = write_precision(tiny_bundle, tmp_path / "half", "fp16", "half")
+    report = compare(bundle_side(tiny_bundle), bundle_side(cast), streams)
+    assert report.precision == "fp16" and report.max_error > 1e-7 and report.cosine > 0.999
+
+
+def test_another_model_fails_and_the_gate_is_named(tiny_bundle, streams, tmp_path) -> None:
+    net = load_net(tiny_bundle)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter += 0.01 * torch.randn_like(parameter)
+    from training.checkpoint import Checkpoint, save_checkpoint
+
+    save_checkpoint(tmp_path / "other", Checkpoint(net, {}))
+    report = compare(open_side(str(tmp_path / "other")), bundle_side(tiny_bundle), streams)
+    with pytest.raises(ParityError, match="largest error"):
+        report.check()
+    report.precision = "fp16"
+    report.cosine = 0.5
+    with pytest.raises(ParityError, match="least cosine"):
+        report.check()
+
+
+def test_values_that_are_not_numbers_never_pass(tiny_bundle, streams) -> None:
+    good = bundle_side(tiny_bundle)
+
+    def broken(poses):
+        out = good.embed(poses).copy()
+        out[7] = np.nan
+        return out
+
+    from dataclasses import replace
+
+    for precision in ("fp32", "fp16"):
+        with pytest.raises(ParityError):
+            compare(good, replace(good, embed=broken, precision=precision), streams).check()
+
+
+def test_models_of_another_rate_or_two_checkpoints_cannot_be_compared(checkpoint, tiny_bundle, streams) -> None:
+    from dataclasses import replace
+
+    side = bundle_side(tiny_bundle)
+    with pytest.raises(ConfigError, match="cannot be compared"):
+        compare(side, replace(side, rate_hz=30.0), streams)
+    with pytest.raises(ConfigError, match="cannot be compared"):
+        compare(open_side(str(checkpoint)), open_side(str(checkpoint)), streams)
+
+
+def test_a_bidirectional_model_runs_live_window_by_window(tmp_path, walk) -> None:
+    from models.crop import crop_sequence
+    from models.lockstep_net import LockstepNet, NetConfig
+
+    torch.manual_seed(1)
+    config = NetConfig(
+        width=16, heads=2, spatial_depth=1, temporal_depth=1, window=6, embedding_dim=8, temporal="full", positions="absolute",
+        cross_attention_depth=1,
+    )  # fmt: skip
+    net = LockstepNet(config).eval()
+    bundle = write_bundle(net, tmp_path / "window", name="window", crop={})
+    assert bundle.info.mode == "window" and bundle.info.opset == OPSET
+    got = bundle_side(bundle).embed(walk[:30])
+    keypoints = torch.from_numpy(crop_sequence(walk[:30], "body13"))
+    with torch.no_grad():
+        for tick in (9, 20, 29):
+            past = keypoints[: tick + 1]
+            tokens = net.tokens(past[None])[:, -config.window :]
+            expected = net.embed(net._window(tokens, torch.ones(1, config.window)))[0]
+            np.testing.assert_allclose(got[tick], expected.numpy(), atol=1e-5)
+
+
+def test_a_bundle_never_overwrites_a_folder_that_is_none(tiny_bundle, tmp_path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(BundleError, match="will not be overwritten"):
+        write_bundle(load_net(tiny_bundle), tmp_path, name="x", crop={})
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def test_graphs_hold_no_path_of_the_machine_that_exported_and_no_second_copy_of_the_weights(tiny_bundle) -> None:
+    from pathlib import Path
+
+    here = str(Path(__file__).resolve().parents[2]).encode()
+    sizes = {}
+    for file in tiny_bundle.info.files:
+        content = (tiny_bundle.folder / file).read_bytes()
+        sizes[file] = len(content)
+        assert here not in content and b"site-packages" not in content
+    assert sizes["model.onnx"] < sizes["model.safetensors"] / 2
+
+
+def test_rendered_stations_stand_in_where_no_recordings_lie(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("LOCKSTEP_DATA", str(tmp_path))
+    groups = real_streams(None, "body13", 20.0)
+    assert [group.name for group in groups] == ["rendered station"] and len(groups[0].streams) > 2
