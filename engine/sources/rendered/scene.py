@@ -93,10 +93,11 @@ class Scene:
         return points
 
     def _draw_bench(self) -> tuple[Image, NDArray[np.uint8]]:
-        """Bench, bins and tray, drawn twice: over mid-grey in colour, and as a mask."""
+        """Bench, bins and tray, drawn twice: in colour, and as a mask."""
         width, height = self._camera.size
         rng = np.random.default_rng([self._params.habit, 0xBE7C])
-        colour = np.zeros((height, width, 3), np.uint8)
+        colour = np.empty((height, width, 3), np.uint8)
+        colour[:] = self._params.view.wall  # what smooth edges blend into
         top, back, front, edge = ch.BENCH, BENCH_BACK, _BENCH_FRONT, 0.03
         surface = [(-1.4, top, back), (1.4, top, back), (1.4, top, front), (-1.4, top, front)]
         face = [(-1.4, top, front), (1.4, top, front), (1.4, -0.6, front), (-1.4, -0.6, front)]
