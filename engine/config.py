@@ -60,6 +60,14 @@ class StoreConfig(Section):
     keep_days: Annotated[float, Field(gt=0)] = 365.0
 
 
+class StagesConfig(Section):
+    """Where the stages of a split station meet (`lockstep stage`). null: socket files of this user, on this machine."""
+
+    frames: str | None = None
+    poses: str | None = None
+    states: str | None = None
+
+
 class StationConfig(Section):
     """One station. Paths are relative to the YAML file."""
 
@@ -72,6 +80,9 @@ class StationConfig(Section):
     runtime: Literal["auto", "onnxruntime", "torch", "tensorrt", "tensorrt-rtx"] = "auto"
     bus: BusConfig = BusConfig()
     store: StoreConfig = StoreConfig()
+    stages: StagesConfig = StagesConfig()
+    privacy: bool = False
+    """No picture leaves the process that took it: nothing of it is published, stored, recorded or logged."""
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -112,7 +123,9 @@ def validated(model: type[Section], data: dict[str, Any], where: str) -> Any:
             ) from None
         if first["type"] == "missing":
             raise ConfigError(f"{where} lacks {key!r}", next_step=f"Add `{key}: …`.") from None
-        raise ConfigError(f"{where}: {key!r} is wrong", expected=first["msg"], found=repr(first["input"])[:60]) from None
+        raise ConfigError(
+            f"{where}: {key!r} is wrong", expected=first["msg"], found=repr(first["input"])[:60]
+        ) from None
 
 
 def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
@@ -140,13 +153,20 @@ def load_station(path: Path) -> StationConfig:
             "bundle": bundle,
             "source": source,
             "bus": config.bus.model_copy(update={"keys": base / config.bus.keys if config.bus.keys else None}),
-            "store": config.store.model_copy(update={"url": config.store.url or f"sqlite:///{base / config.station}.db"}),
+            "store": config.store.model_copy(
+                update={"url": config.store.url or f"sqlite:///{base / config.station}.db"}
+            ),
         }
     )
 
 
 def station_from_options(
-    station: Path | None, source: str | None, reference: Path | None, bundle: str | None, policy: str | None, publish: bool
+    station: Path | None,
+    source: str | None,
+    reference: Path | None,
+    bundle: str | None,
+    policy: str | None,
+    publish: bool,
 ) -> StationConfig:
     """The settings of `lockstep run`: a YAML file with options overriding it, or a source and a reference alone.
 

@@ -13,17 +13,20 @@ import msgspec
 
 from engine.errors import StoreError
 from engine.messages import Event
-from engine.store import Store
+from engine.store import NumberTaken, Store
 
 BACKLOG = 10_000
 """Events kept while the store cannot be written: hours of work. Beyond it numbering stops rather than losing one."""
 
 
 class Journal:
-    """One station's sequence of events. Thread-safe. Raises StoreError if the store cannot be read at the start."""
+    """One station's sequence of events. Thread-safe. Raises StoreError if the store cannot be read at the start.
 
-    def __init__(self, station: str, store: Store) -> None:
-        self.station, self.store = station, store
+    `shared`: other processes write events of this station too, so an event's number is final only once it is stored.
+    """
+
+    def __init__(self, station: str, store: Store, shared: bool = False) -> None:
+        self.station, self.store, self._shared = station, store, shared
         self.trouble = ""
         """Why the store cannot be written just now; empty while it can."""
         _, self._last = store.bounds(station)
@@ -67,7 +70,7 @@ class Journal:
             if not self._backlog and self._checkpoint is None:
                 return True
             try:
-                self.store.append(self.station, list(self._backlog), self._checkpoint)
+                self._store()
             except StoreError as error:
                 self.trouble = str(error)
                 return False
@@ -75,3 +78,23 @@ class Journal:
             self._checkpoint = None
             self._stored, self.trouble = self._last, ""
             return True
+
+    def catch_up(self) -> int:
+        """Number of the newest event stored, by whomever."""
+        with self._turn:
+            if not self._backlog:
+                _, self._last = self.store.bounds(self.station)
+                self._stored = self._last
+            return self._stored
+
+    def _store(self) -> None:
+        try:
+            self.store.append(self.station, list(self._backlog), self._checkpoint)
+        except NumberTaken:
+            if not self._shared:
+                raise
+            _, newest = self.store.bounds(self.station)
+            waiting = enumerate(self._backlog, start=newest + 1)
+            self._backlog = deque(msgspec.structs.replace(event, seq=seq) for seq, event in waiting)
+            self._last = newest + len(self._backlog)
+            self._store()

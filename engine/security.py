@@ -3,7 +3,7 @@
 A key folder, made by `lockstep keys new`:
 
     public.key  secret.key          this end's pair, one Z85 line each; the secret one readable by its owner only
-    authorized/NAME.key             public keys of those who may connect here
+    authorized/NAME.key             public keys of those who may connect here (the stages of a station share its pair)
 
 The list is read at every handshake, and a publisher drops all connections when a key leaves it: a revoked client is out
 within a second, the others reconnect and miss nothing.
@@ -133,7 +133,7 @@ class _AllowList:
         self.folder = folder
 
     def callback(self, domain: str, key: bytes) -> bool:
-        return key.decode() in authorized(self.folder).values()
+        return key.decode() in {_own(self.folder, "public.key"), *authorized(self.folder).values()}
 
 
 def is_local(address: str) -> bool:

@@ -22,6 +22,10 @@ from engine.messages import Event
 from engine.redact import redact
 
 
+class NumberTaken(StoreError):
+    """Another process has stored an event of this number."""
+
+
 class Store:
     """Opened by its constructor. Raises StoreError: unreachable, unreadable, or written by a newer version.
 
@@ -73,7 +77,7 @@ class Store:
         except IntegrityError:
             if self._holds(station, events):  # committed before, but the connection broke before we were told
                 return
-            raise StoreError(
+            raise NumberTaken(
                 f"another process writes events of {station!r} to {self.url}",
                 expected="one process per station",
                 found=f"event {events[0].seq} is there already" if events else "two checkpoints at once",

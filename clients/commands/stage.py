@@ -1,0 +1,43 @@
+"""`lockstep stage`: the live path as processes, under a supervisor or one by one on several machines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+Station = Annotated[Path, typer.Argument(help="STATION.yaml, the same for all stages.")]
+
+
+@app.command()
+def supervise(station: Station) -> None:
+    """Run all stages of a station here, restart what dies or hangs; until the source ends or Ctrl-C."""
+    import logging
+    import signal
+
+    from engine.config import load_station
+    from engine.redact import RedactingFilter
+    from engine.supervisor import Supervisor
+
+    handler = logging.StreamHandler()
+    handler.addFilter(RedactingFilter())
+    logging.basicConfig(handlers=[handler], level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    supervisor = Supervisor(load_station(station), station)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: supervisor.stop())
+    supervisor.run()
+
+
+def _one(stage: str) -> None:
+    @app.command(stage, help=f"Run the {stage} stage alone, here; the others elsewhere.")
+    def command(station: Station) -> None:
+        from engine.config import load_station
+        from engine.stages import prepare
+
+        prepare(stage, load_station(station))(lambda: None)
+
+
+for _stage in ("capture", "pose", "align", "publish"):
+    _one(_stage)

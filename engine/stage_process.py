@@ -1,0 +1,72 @@
+"""One stage as a process: prepare, say so, wait for "go", run, beat.
+
+    python -m engine.stage_process STAGE STATION.yaml BEAT_FD       (started by the supervisor only)
+
+stdin: "go", then nothing; its end means that the supervisor is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from engine.config import load_station
+from engine.errors import LockstepError
+from engine.redact import RedactingFilter
+from engine.stages import prepare
+
+BEAT_S = 0.1
+
+
+def main(stage: str, station: str, beats: int) -> int:
+    os.set_blocking(beats, False)
+    handler = logging.StreamHandler()
+    handler.addFilter(RedactingFilter())
+    logging.basicConfig(handlers=[handler], format=f"%(asctime)s {stage} %(levelname)s %(message)s")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _stop)
+    last_s = 0.0
+
+    def beat(sign: bytes = b".") -> None:
+        nonlocal last_s
+        now_s = time.monotonic()
+        if now_s - last_s >= BEAT_S or sign != b".":
+            last_s = now_s
+            with contextlib.suppress(BlockingIOError):
+                os.write(beats, sign)
+
+    try:
+        run = prepare(stage, load_station(Path(station)))
+        beat(b"r")
+        if not sys.stdin.readline():
+            return 0
+        threading.Thread(target=_end_with_supervisor, daemon=True).start()
+        run(beat)
+        return 0
+    except LockstepError as error:
+        print(f"lockstep: {stage}: {error}", file=sys.stderr, flush=True)
+        return 2
+    except BrokenPipeError:  # the supervisor is gone
+        return 1
+
+
+def _stop(_number: int, _frame: Any) -> None:
+    sys.exit(0)
+
+
+def _end_with_supervisor() -> None:
+    sys.stdin.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    status = main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    sys.stdout.flush()
+    os._exit(status)  # libraries with threads of their own (MediaPipe) do not delay the end

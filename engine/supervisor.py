@@ -1,0 +1,265 @@
+"""Keeps the stages of a station alive: restarts what dies or hangs, says so, and knows when to stop.
+
+    supervisor ─"go"→ stage ─a byte four times a second→ supervisor
+               ─"go"→ stand-by, prepared (models loaded), takes over at once
+
+A stage that fails again and again waits longer each time (exponential, with jitter, capped). Whatever happens to a stage
+is an event: `stage_down`, `stage_back`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.config import StationConfig
+from engine.errors import ConfigError, LockstepError
+from engine.journal import Journal
+from engine.messages import Event, EventKind
+from engine.sources.backoff import Backoff
+from engine.stages import EPOCH, SESSION, runtime_folder, stage_names
+from engine.store import Store
+
+HANG_S = 1.2
+"""Without a beat for this long a stage hangs."""
+PATIENCE_S = {"capture": 15.0}
+"""Cameras may take this long to open."""
+PREPARE_S = 120.0
+STEADY_S = 10.0
+"""A stage that ran for this long has recovered: the next failure is a first one again."""
+
+log = logging.getLogger("lockstep.supervisor")
+
+
+class _Process:
+    """One stage process: `ready` once it is prepared, then beating once it was told to go."""
+
+    def __init__(self, stage: str, station: Path, environment: dict[str, str]) -> None:
+        self.stage = stage
+        self.beats, theirs = os.pipe()
+        os.set_blocking(self.beats, False)
+        self._popen = subprocess.Popen(
+            [sys.executable, "-m", "engine.stage_process", stage, str(station), str(theirs)],
+            stdin=subprocess.PIPE,
+            pass_fds=(theirs,),
+            env=environment,
+            start_new_session=True,
+        )
+        os.close(theirs)
+        self.started_s = self.heard_s = time.monotonic()
+        self.ready = False
+        self.running = False
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def status(self) -> int | None:
+        return self._popen.poll()
+
+    def listen(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while heard := os.read(self.beats, 4096):
+                self.heard_s = time.monotonic()
+                self.ready |= b"r" in heard
+
+    def go(self) -> None:
+        self.running, self.started_s = True, time.monotonic()
+        self.heard_s = self.started_s
+        with contextlib.suppress(OSError):  # it has just died: that is noticed soon
+            assert self._popen.stdin is not None
+            self._popen.stdin.write(b"go\n")
+            self._popen.stdin.flush()
+
+    def silent_s(self) -> float:
+        return time.monotonic() - self.heard_s
+
+    def end(self, number: int = signal.SIGKILL) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._popen.send_signal(number)
+
+    def bury(self) -> None:
+        self.end()
+        self._popen.wait()
+        if self._popen.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._popen.stdin.close()
+        os.close(self.beats)
+
+
+@dataclass
+class _Post:
+    """A stage, who does it, and who would."""
+
+    stage: str
+    active: _Process | None = None
+    standby: _Process | None = None
+    backoff: Backoff = field(default_factory=lambda: Backoff(0.25, 15.0))
+    down: bool = False
+    not_before_s: float = 0.0
+    restarts: int = 0
+    finished: bool = False
+
+
+class Supervisor:
+    """Runs a split station until its source ends, or `stop`. Raises ConfigError where a stage refuses its settings."""
+
+    def __init__(self, config: StationConfig, station: Path) -> None:
+        if config.bus.publish is None:
+            raise ConfigError("a split station needs a bus", expected="bus.publish: an address", found="null")
+        self.config = config
+        self.epoch_s = time.monotonic()
+        self._path = station
+        self._environment = {**os.environ, SESSION: uuid.uuid4().hex[:12], EPOCH: repr(self.epoch_s)}
+        self._journal = Journal(config.station, Store(config.store.url or "sqlite://"), shared=True)
+        self._posts = [_Post(name) for name in stage_names(config)]
+        self._stopping = False
+        self._status_path = runtime_folder(config.station) / "stages.json"
+        self._written = ""
+
+    def stop(self) -> None:
+        """End all stages and return from `run`; safe from a signal handler."""
+        self._stopping = True
+
+    @property
+    def restarts(self) -> dict[str, int]:
+        return {post.stage: post.restarts for post in self._posts}
+
+    def run(self) -> None:
+        try:
+            while not self._stopping and not self._over():
+                for post in self._posts:
+                    self._look_after(post)
+                self._write_status()
+                self._wait()
+        finally:
+            self._end_all()
+
+    def _over(self) -> bool:
+        return all(post.finished for post in self._posts if post.stage in ("align", "publish"))
+
+    def _look_after(self, post: _Post) -> None:
+        for process in (post.active, post.standby):
+            if process is not None:
+                process.listen()
+        self._check_active(post)
+        self._check_standby(post)
+        now_s = time.monotonic()
+        if (
+            post.active is None
+            and not post.finished
+            and post.standby is not None
+            and post.standby.ready
+            and now_s >= post.not_before_s
+        ):
+            post.active, post.standby = post.standby, None
+            post.active.go()
+        if post.standby is None and not post.finished:
+            post.standby = _Process(post.stage, self._path, self._environment)
+        if post.down and post.active is not None and post.active.heard_s > post.active.started_s:
+            post.down = False
+            self._tell("stage_back", post.stage, "restarted")
+
+    def _check_active(self, post: _Post) -> None:
+        process = post.active
+        if process is None:
+            return
+        status = process.status
+        patience_s = PATIENCE_S.get(post.stage, HANG_S) if process.heard_s <= process.started_s else HANG_S
+        if status is None and process.silent_s() < patience_s:
+            if time.monotonic() - process.started_s > STEADY_S:
+                post.backoff.reset()
+            return
+        post.active = None
+        process.bury()
+        if status == 0:
+            post.finished = True
+            return
+        why = "hangs" if status is None else f"died (signal {-status})" if status < 0 else f"failed (status {status})"
+        post.restarts += 1
+        # The first time at once; again and again: later and later.
+        post.not_before_s = time.monotonic() + (post.backoff.next_s() if post.backoff.attempts else 0.0)
+        post.backoff.attempts += 1
+        if not post.down:
+            post.down = True
+            self._tell("stage_down", post.stage, why)
+
+    def _check_standby(self, post: _Post) -> None:
+        process = post.standby
+        if process is None:
+            return
+        if process.status == 2 and post.restarts == 0 and post.active is None:
+            process.bury()
+            post.standby = None
+            raise ConfigError(f"the {post.stage} stage cannot start", next_step="The line above says what is wrong.")
+        if process.status is not None or (not process.ready and process.silent_s() > PREPARE_S):
+            process.bury()
+            post.standby = None
+
+    def _tell(self, kind: EventKind, stage: str, reason: str) -> None:
+        log.warning("%s %s: %s", stage, "is down" if kind == "stage_down" else "is back", reason)
+        time_s = time.monotonic() - self.epoch_s
+        draft = Event(
+            self.config.station,
+            0,
+            kind,
+            time_s,
+            time.time(),
+            noticed_s=time_s,
+            details={"stage": stage, "reason": reason},
+        )
+        with contextlib.suppress(LockstepError):
+            self._journal.number(draft)
+
+    def _wait(self) -> None:
+        """Until a stage beats or dies, at most 50 ms."""
+        self._journal.flush()
+        processes = [process for post in self._posts for process in (post.active, post.standby) if process is not None]
+        select.select([process.beats for process in processes], [], [], 0.05)
+        time.sleep(0.01)  # beats of several stages are read together
+
+    def _write_status(self) -> None:
+        """Who runs, for `lockstep stage status` and for whoever looks after the supervisor."""
+        stages = {
+            post.stage: {
+                "pid": post.active.pid if post.active else None,
+                "standby_ready": bool(post.standby and post.standby.ready),
+                "restarts": post.restarts,
+                "state": "finished"
+                if post.finished
+                else "down"
+                if post.down
+                else "running"
+                if post.active
+                else "starting",
+            }
+            for post in self._posts
+        }
+        text = json.dumps(stages)
+        if text != self._written:
+            partial = self._status_path.with_suffix(".partial")
+            partial.write_text(text)
+            partial.replace(self._status_path)
+            self._written = text
+
+    def _end_all(self) -> None:
+        processes = [process for post in self._posts for process in (post.active, post.standby) if process is not None]
+        for process in processes:
+            process.end(signal.SIGTERM)
+        deadline_s = time.monotonic() + 2.0
+        while any(process.status is None for process in processes) and time.monotonic() < deadline_s:
+            time.sleep(0.02)
+        for process in processes:
+            process.bury()
+        self._status_path.unlink(missing_ok=True)
