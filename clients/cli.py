@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "watch": ("watch", "Watch a running station in the terminal."),
     "reference": ("reference", "Build and show references from demonstrations."),
     "pose": ("pose", "Estimate poses of videos and keep them as tracks."),
+    "align": ("align", "Align two recordings offline: path, pictures, synchronised video."),
     "synth": ("synth", "Render a station with exact ground truth."),
     "train": ("train", "Train a network from a YAML file."),
     "evaluate": ("evaluate", "Judge a model: offline protocols with controls, and the live follower on streams."),

@@ -68,6 +68,10 @@ class Emission:
         self._best = np.empty(self._count, np.float32)
         self.fit = EmissionFit(**reference.info.emission)
 
+    @property
+    def nbytes(self) -> int:
+        return self._templates.nbytes + self._all.nbytes + self._best.nbytes
+
     def __call__(self, embedding: NDArray[np.float32]) -> NDArray[np.float32]:
         """Embedding (D,) → log-likelihood ratio per position (N,); the array is reused by the next call."""
         np.dot(self._flat, embedding, out=self._all)

@@ -125,6 +125,11 @@ class SwitchingMatcher:
         self._prepared_s = dt_s
 
     @property
+    def emission_bytes(self) -> int:
+        """What the emission keeps in memory."""
+        return self._emission.nbytes
+
+    @property
     def belief(self) -> NDArray[np.float32]:
         """Belief (N,) in being on task (or paused) at each position; what is missing from 1 is off task or idle."""
         return self._on.sum(axis=0)
