@@ -67,7 +67,9 @@ def correspondence_figure(
         lines.plot([a, b], [0.86, 0.14], color=_INK, lw=1.2)
         for axis, x, y, edge in ((upper, a, 0.86, 0.6), (lower, b, 0.14, -0.72)):
             figure.add_artist(
-                ConnectionPatch((slot + 0.5, edge), (x, y), "data", "data", axis, lines, color="#98a2b3", lw=0.6)
+                ConnectionPatch(
+                    (slot + 0.5, edge), (x, y), "data", "data", axesA=axis, axesB=lines, color="#98a2b3", lw=0.6
+                )
             )
     lines.plot([0, 1], [0.86, 0.86], color=_A, lw=3, solid_capstyle="round")
     lines.plot([0, 1], [0.14, 0.14], color=_B, lw=3, solid_capstyle="round")
@@ -91,7 +93,7 @@ def posterior_figure(
     strip, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [6, 1]})
     extent = (float(times_s[0]), float(times_s[-1]), 0.0, duration_s)
     # The square root shows doubt, which the eye would miss beside a peak.
-    strip.imshow(np.sqrt(belief.T), origin="lower", extent=extent, aspect="auto", cmap="Blues", vmin=0, vmax=1)
+    strip.imshow(np.sqrt(belief.T), origin="lower", extent=extent, aspect="auto", cmap="Blues", vmin=0, vmax=0.7)
     for name, start_s, end_s in phases:
         strip.axhline(start_s, color=_LINE, lw=0.8)
         strip.text(1.005, (start_s + end_s) / 2 / duration_s, name, transform=strip.transAxes, va="center", color=_SOFT)
@@ -117,7 +119,7 @@ def _skeleton(axis: Axes, pose: NDArray[np.float32], layout: str, x: float, colo
         return
     centre = (pose[seen, :2].min(axis=0) + pose[seen, :2].max(axis=0)) / 2
     size = max(float(np.ptp(pose[seen, :2], axis=0).max()), 1e-6)
-    xy = (pose[:, :2] - centre) / size + (x, 0.0)
+    xy = 0.9 * (pose[:, :2] - centre) / size + (x, 0.0)
     for a, b in skeleton.layout(layout).limbs:
         if seen[a] and seen[b]:
             axis.plot(xy[[a, b], 0], xy[[a, b], 1], color=colour, lw=2, solid_capstyle="round")
