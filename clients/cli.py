@@ -24,6 +24,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("export", "Checkpoint to bundle (ONNX), bundle to TensorRT engine, with proof of parity."),
     "parity": ("parity", "Check that two forms of a model compute the same on real movement."),
     "bench": ("bench", "Measure latency and throughput here, against PyTorch and the arithmetic floor."),
+    "history": ("history", "What happened: cycles, phase durations and events from the store."),
+    "record": ("record", "Run a station and keep its poses, states and events."),
+    "replay": ("replay", "A recording through the pipeline again, at any speed."),
+    "stage": ("stage", "The live path as processes, supervised here or spread over machines."),
+    "keys": ("keys", "Who may listen to a station across a network."),
     "doctor": ("doctor", "What is installed, what would be used, and how to get more."),
 }
 

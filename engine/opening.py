@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
 
 from engine.aligner import Aligner
 from engine.bundle import open_bundle
@@ -15,6 +18,7 @@ from engine.pose.locating import open_locator
 from engine.pose.selection import region
 from engine.reference import Reference
 from engine.security import Access
+from engine.sources.base import Frame, Source
 from engine.sources.opening import open_source
 from engine.station import Sink, Station
 from engine.store import Store
@@ -31,8 +35,17 @@ def open_aligner(config: StationConfig) -> Aligner:
 
 
 @contextmanager
-def open_station(config: StationConfig, sinks: Iterable[Sink] = ()) -> Iterator[Station]:
-    """A station ready to `run`, and everything it holds closed afterwards. Raises a LockstepError for what does not fit."""
+def open_station(
+    config: StationConfig,
+    sinks: Iterable[Sink] = (),
+    *,
+    source: Source | None = None,
+    tap: Callable[[Frame, NDArray[np.float32]], None] | None = None,
+) -> Iterator[Station]:
+    """A station ready to `run`, and everything it holds closed afterwards. Raises a LockstepError for what does not fit.
+
+    `source` instead of the configured one (a replay); `tap` sees each frame with the pose located in it (a recorder).
+    """
     with ExitStack() as closing:
         area = region(config.pose.region) if config.pose.region else None
         aligner = open_aligner(config)
@@ -44,11 +57,18 @@ def open_station(config: StationConfig, sinks: Iterable[Sink] = ()) -> Iterator[
             access = Access(bus.keys, bus.insecure)
             publishers.append(closing.enter_context(Publisher(journal, bus.publish, bus.requests, access)))
         policy = None if config.source.policy == "auto" else config.source.policy
-        source = open_source(config.source.open, policy)
+        source = source or open_source(config.source.open, policy)
         closing.callback(source.close)
         locator = open_locator(source, config.pose.estimator, layout=aligner.embedder.bundle.info.layout, area=area)
         closing.callback(locator.close)
-        station = Station(config.station, source, locator, aligner, journal.number, [*publishers, *sinks])
+
+        def locate(frame: Frame) -> NDArray[np.float32]:
+            pose = locator(frame)
+            if tap is not None:
+                tap(frame, pose)
+            return pose
+
+        station = Station(config.station, source, locate, aligner, journal.number, [*publishers, *sinks])
         if publishers:
             station.confirmations = publishers[0].confirmations
         yield station

@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,7 +19,7 @@ from sqlalchemy.pool import StaticPool
 
 from engine import tables
 from engine.errors import StoreError
-from engine.messages import Event
+from engine.messages import Event, State
 from engine.redact import redact
 
 
@@ -29,10 +30,10 @@ class NumberTaken(StoreError):
 class Store:
     """Opened by its constructor. Raises StoreError: unreachable, unreadable, or written by a newer version.
 
-    `sqlite://` keeps everything in memory. Safe to use from several threads.
+    `sqlite://` keeps everything in memory. `create` False: a file has to be there. Safe to use from several threads.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, create: bool = True) -> None:
         self.url = redact(url)
         try:
             parsed = sa.make_url(url)
@@ -49,6 +50,8 @@ class Store:
             self._turn: Any = threading.RLock() if in_memory else nullcontext()
             if sqlite:
                 sa.event.listen(self._engine, "connect", _tune_sqlite)
+            if not create and sqlite and not in_memory and not Path(parsed.database or "").is_file():
+                raise OSError("no such file: nothing was stored here yet")
             with self._engine.begin() as connection:
                 self.identity = _prepare(connection, self.url)
         except (SQLAlchemyError, ArgumentError, OSError, ImportError) as error:
@@ -109,6 +112,14 @@ class Store:
         query = sa.select(events.message).where(events.station == station, events.seq >= first_seq)
         return [bytes(row.message) for row in self.read(query.order_by(events.seq).limit(limit))]
 
+    def note_health(self, state: State) -> None:
+        """Keep how the station is at this moment. Raises StoreError."""
+        try:
+            with self._turn, self._engine.begin() as connection:
+                connection.execute(sa.insert(tables.HEALTH), [tables.health_row(state)])
+        except SQLAlchemyError as error:
+            raise self._refusal("cannot write to", error) from None
+
     def read(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         """Rows of any query over `tables`. Raises StoreError."""
         try:
@@ -129,6 +140,7 @@ class Store:
             with self._turn, self._engine.begin() as connection:
                 connection.execute(sa.delete(tables.CYCLES).where(tables.CYCLES.c.ended_wall_s < before))
                 connection.execute(sa.delete(tables.PHASES).where(tables.PHASES.c.ended_wall_s < before))
+                connection.execute(sa.delete(tables.HEALTH).where(tables.HEALTH.c.wall_s < before))
                 kept = connection.execute(newest).all()
                 gone = 0
                 for station, last in kept:

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine import wire
-from engine.messages import Event
+from engine.messages import Event, State
 
 METADATA = sa.MetaData()
 SECONDS = sa.Float(53)
@@ -61,8 +61,21 @@ CHECKPOINTS = sa.Table(
     sa.Column("data", sa.LargeBinary, nullable=False),
 )
 
-VERSION = 1
-MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {}
+HEALTH = sa.Table(  # since version 2: one row a minute
+    "health",
+    METADATA,
+    sa.Column("station", sa.String(64), primary_key=True),
+    sa.Column("wall_s", SECONDS, primary_key=True),
+    sa.Column("status", sa.String(32), nullable=False),
+    sa.Column("fps", SECONDS, nullable=False),
+    sa.Column("dropped", sa.BigInteger, nullable=False),
+    sa.Column("confidence", SECONDS, nullable=False),
+    sa.Column("total_p50_ms", SECONDS),
+    sa.Column("total_p95_ms", SECONDS),
+)
+
+VERSION = 2
+MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {2: lambda connection: HEALTH.create(connection)}
 """Version → what lifts a store from the version before. A new store is created at VERSION at once."""
 
 
@@ -101,6 +114,13 @@ def phase_rows(event: Event) -> list[dict[str, Any]]:
         return []
     row = {"station": event.station, "seq": event.seq, "cycle": event.cycle, "phase": event.phase}
     return [{**row, "ended_wall_s": event.wall_s, "duration_s": _number(event, "duration_s")}]
+
+
+def health_row(state: State) -> dict[str, Any]:
+    """How the station was at one moment."""
+    p50, p95 = state.latency_ms.get("total", (None, None))
+    row = {"station": state.station, "wall_s": state.wall_s, "status": state.status, "fps": state.fps}
+    return {**row, "dropped": state.dropped, "confidence": state.confidence, "total_p50_ms": p50, "total_p95_ms": p95}
 
 
 def _number(event: Event, key: str) -> float | None:
