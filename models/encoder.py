@@ -30,7 +30,11 @@ class FrameEncoder(nn.Module):
     def forward(self, heatmaps: Tensor) -> Tensor:
         """(N, C, G, G) → (N, D)."""
         patches = F.pixel_unshuffle(heatmaps, self.patch)  # (N, C · patch², G / patch, G / patch)
-        x = self.embed(patches.flatten(2).transpose(1, 2)) + self.positions  # (N, 9, D)
+        return self.encode(patches.flatten(2).transpose(1, 2))
+
+    def encode(self, patches: Tensor) -> Tensor:
+        """Patches (N, 9, C · patch²), row by row → (N, D)."""
+        x = self.embed(patches) + self.positions  # (N, 9, D)
         for block in self.blocks:
             x = block(x)
         return self.norm(x).mean(dim=1)

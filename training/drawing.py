@@ -1,7 +1,8 @@
-"""The heatmaps of `models.heatmaps`, drawn for training: only where they are not zero, on all cores, without gradients.
+"""The heatmaps of `models.heatmaps`, drawn for training on a CPU: straight into patches, only where they are not zero.
 
-A joint or limb touches about a tenth of the grid; visiting only that part is several times faster than the dense module,
-which remains the definition (a test compares them) and is what is exported.
+A joint or limb touches about a tenth of the grid, and what follows is bound by memory: drawing that part only, in
+bfloat16 where the network computes in it, makes drawing a few percent of a step. The dense module remains the
+definition (a test compares them) and is what is exported. No gradient reaches the keypoints.
 """
 
 from __future__ import annotations
@@ -14,63 +15,88 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.heatmaps import LEAST_CONFIDENCE, SHORTEST_LIMB, Heatmaps
+from models.heatmaps import LEAST_CONFIDENCE, SHORTEST_LIMB
+from models.lockstep_net import LockstepNet
 
 REACH = 4.0
 """Drawn up to this many sigma: what is left out is below exp(−8) = 0.0003."""
 
 
-class SparseHeatmaps(Heatmaps):
-    """Same values as `Heatmaps` within exp(−REACH² / 2); no gradient to the keypoints; CPU only."""
+def draw_patches(net: LockstepNet, now: Tensor, before: list[Tensor]) -> Tensor:
+    """Poses (P, K, 3) of some ticks, and of each motion delay earlier → patches (P, 9, C · patch²) as `net.frames` takes them.
 
-    @staticmethod
-    def instead_of(dense: Heatmaps) -> SparseHeatmaps:
-        sparse = SparseHeatmaps.__new__(SparseHeatmaps)
-        sparse.__dict__.update(dense.__dict__)
-        return sparse
-
-    def forward(self, keypoints: Tensor) -> Tensor:
-        shape, grid = keypoints.shape, len(self.axis)
-        flat = keypoints.detach().reshape(-1, shape[-2], 3).float().contiguous().numpy()
-        out = torch.zeros((len(flat), self.channels, grid, grid))
-        sigma = 1.0 / (self.scale * math.sqrt(2.0))
-        _draw(flat, self.starts.numpy(), self.ends.numpy(), sigma, self.draws_joints, self.draws_limbs, out.numpy())
-        if torch.is_autocast_enabled("cpu"):  # what follows is bound by memory, not by arithmetic
-            out = out.to(torch.get_autocast_dtype("cpu"))
-        return out.reshape(*shape[:-2], *out.shape[1:])
+    Same channels as `LockstepNet` draws: heatmaps, then for each delay their change where both are drawn.
+    """
+    maps, config = net.heatmaps, net.config
+    grid, patch = config.grid, config.patch
+    half = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
+    channels = maps.channels * (1 + len(before))
+    shape = (len(now), (grid // patch) ** 2, channels * patch * patch)
+    out = torch.zeros(shape, dtype=torch.bfloat16 if half else torch.float32)
+    limbs = np.stack([maps.starts.numpy(), maps.ends.numpy()], axis=1)
+    segments = [(j, j) for j in range(now.shape[1])] if maps.draws_joints else []
+    ends = np.array([*segments, *map(tuple, limbs)] if maps.draws_limbs else segments, np.int64)
+    poses = [tensor.detach().float().contiguous().numpy() for tensor in (now, *before)]
+    _draw(
+        np.stack(poses), ends, grid, patch, config.sigma, out.view(torch.uint16).numpy() if half else out.numpy(), half
+    )
+    return out
 
 
 @numba.njit(parallel=True, fastmath=True, cache=True)
 def _draw(
     poses: NDArray[np.float32],
-    starts: NDArray[np.int64],
     ends: NDArray[np.int64],
+    grid: int,
+    patch: int,
     sigma: float,
-    joints: bool,
-    limbs: bool,
-    out: NDArray[np.float32],
+    out: NDArray[np.generic],
+    half: bool,
 ) -> None:
-    grid = out.shape[2]
-    reach = REACH * sigma
-    k = np.float32(-0.5 / (sigma * sigma))
-    for n in numba.prange(len(poses)):
-        pose = poses[n]
-        channel = 0
-        if joints:
-            for j in range(len(pose)):
-                _segment(out[n, channel], grid, pose[j, 0], pose[j, 1], pose[j, 0], pose[j, 1], pose[j, 2], reach, k)
-                channel += 1
-        if limbs:
-            for limb in range(len(starts)):
-                a, b = pose[starts[limb]], pose[ends[limb]]
-                _segment(out[n, channel], grid, a[0], a[1], b[0], b[1], min(a[2], b[2]), reach, k)
-                channel += 1
+    """poses (1 + delays, P, K, 3); out (P, patches, channels · patch²) as float32, or as the bits of bfloat16."""
+    times, count, segments = poses.shape[0], poses.shape[1], len(ends)
+    for n in numba.prange(count):
+        planes = np.zeros((times, grid, grid), np.float32)
+        for c in range(segments):
+            a, b = ends[c]
+            certain = np.zeros(times, np.float32)
+            left, right, top, bottom = grid, -1, grid, -1
+            for t in range(times):
+                box = _segment(planes[t], grid, poses[t, n, a], poses[t, n, b], sigma)
+                certain[t] = min(poses[t, n, a, 2], poses[t, n, b, 2])
+                left, right = min(left, box[0]), max(right, box[1])
+                top, bottom = min(top, box[2]), max(bottom, box[3])
+            for i in range(top, bottom + 1):
+                for j in range(left, right + 1):
+                    token = (i // patch) * (grid // patch) + j // patch
+                    inside = (i % patch) * patch + j % patch
+                    for t in range(times):
+                        value = planes[0, i, j]
+                        if t > 0:
+                            moved = certain[0] >= LEAST_CONFIDENCE and certain[t] >= LEAST_CONFIDENCE
+                            value = value - planes[t, i, j] if moved else np.float32(0.0)
+                        _put(out, n, token, (t * segments + c) * patch * patch + inside, value, half)
+                    for t in range(times):
+                        planes[t, i, j] = 0.0
 
 
-@numba.njit(fastmath=True, cache=True, inline="always")
-def _segment(plane, grid, ax, ay, bx, by, confidence, reach, k):  # type: ignore[no-untyped-def]
+@numba.njit(cache=True, inline="always")
+def _put(out, n, token, feature, value, half):  # type: ignore[no-untyped-def]
+    if half:  # the upper half of a float32, rounded to nearest
+        bits = np.float32(value).view(np.uint32)
+        out[n, token, feature] = np.uint16((bits + np.uint32(0x8000)) >> np.uint32(16))
+    else:
+        out[n, token, feature] = value
+
+
+@numba.njit(fastmath=True, cache=True)
+def _segment(plane, grid, a, b, sigma):  # type: ignore[no-untyped-def]
+    """Draws one joint or limb; the box (left, right, top, bottom) it touches, empty where it is not drawn."""
+    confidence = min(a[2], b[2])
     if confidence < LEAST_CONFIDENCE:
-        return
+        return grid, -1, grid, -1
+    reach, k = REACH * sigma, -0.5 / (sigma * sigma)
+    ax, ay, bx, by = a[0], a[1], b[0], b[1]
     dx, dy = bx - ax, by - ay
     square = dx * dx + dy * dy
     inverse = np.float32(0.0)
@@ -89,3 +115,4 @@ def _segment(plane, grid, ax, ay, bx, by, confidence, reach, k):  # type: ignore
             distance = ex * ex + ey * ey
             if distance <= reach * reach:
                 plane[i, j] = confidence * math.exp(k * distance)
+    return left, right, top, bottom

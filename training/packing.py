@@ -8,20 +8,18 @@ from torch import Tensor, nn
 from models.encoder import hide
 from models.lockstep_net import LockstepNet
 from training.batches import VIEWS
-from training.drawing import SparseHeatmaps
+from training.drawing import draw_patches
 
 
 class Packed(nn.Module):
     """Same embeddings as `net` at the ticks that are present (a test compares them), for about half of the work.
 
-    `sparse`: heatmaps are drawn by `training.drawing`, which is faster on a CPU; the network keeps its weights' names.
+    `sparse`: heatmaps are drawn by `training.drawing`, which is faster on a CPU.
     """
 
     def __init__(self, net: LockstepNet, sparse: bool) -> None:
         super().__init__()
-        self.net = net
-        if sparse:
-            net.heatmaps = SparseHeatmaps.instead_of(net.heatmaps)
+        self.net, self.sparse = net, sparse
 
     def forward(self, keypoints: Tensor, present: Tensor) -> Tensor:
         """keypoints (N, T, K, 3) crop coordinates, present (N, T) → embeddings (N, T, E), unit length.
@@ -41,8 +39,13 @@ class Packed(nn.Module):
         row, tick = present.nonzero(as_tuple=True)
         past = keypoints.new_zeros(len(keypoints), net.memory, *keypoints.shape[2:])
         padded = torch.cat([past, keypoints], dim=1)
-        seen = torch.stack([padded[row, tick + lag] for lag in range(net.memory + 1)], dim=1)
-        tokens = net.frames(net._draw(seen, 1)[:, 0])
+        if self.sparse:
+            at = tick + net.memory
+            patches = draw_patches(net, padded[row, at], [padded[row, at - delay] for delay in net.config.motion])
+            tokens = net.frames.encode(patches)
+        else:
+            seen = torch.stack([padded[row, tick + lag] for lag in range(net.memory + 1)], dim=1)
+            tokens = net.frames(net._draw(seen, 1)[:, 0])
         out = tokens.new_zeros(*present.shape, tokens.shape[-1])
         out[row, tick] = tokens
         return out
