@@ -59,9 +59,7 @@ def _frames(source: Source, epoch_s: float | None) -> Iterator[Frame]:
     would be by now."""
     if source.live:
         return iter(source)
-    now_s = time.monotonic()
-    epoch_s = now_s if epoch_s is None else epoch_s
-    return in_real_time(source.frames(max(0.0, now_s - epoch_s)), epoch_s)  # type: ignore[attr-defined]
+    return in_real_time(source, time.monotonic() if epoch_s is None else epoch_s)  # type: ignore[arg-type]
 
 
 def _say(**message: Any) -> None:

@@ -24,7 +24,7 @@ from engine.sources.watch import StreamWatch
 
 STALL_S = 1.5
 """Without a frame for this long a stream is lost: its process is killed and started again."""
-OPEN_S = 12.0
+OPEN_S = 20.0
 """Without a first frame for this long after the start likewise: a driver may hang while it opens."""
 _HEARTBEAT_S = 0.25
 """While a stream is lost, an empty frame this often."""
@@ -59,7 +59,10 @@ class LiveSource:
         self.restarts = 0
         self._epoch_s = epoch_s
         """Monotonic time of stream time 0."""
-        self._last: Captured | None = None
+        self._taking_over = epoch_s is not None
+        """Frames before the first one were another process's: they were not dropped here."""
+        self._next_index = 0
+        """Of the frame that comes next if nothing is dropped."""
         self._closed = False
         self._child: CaptureChild | None = self._start()
         opened = self._child.wait_until_open(OPEN_S)
@@ -77,7 +80,7 @@ class LiveSource:
 
     def _start(self) -> CaptureChild:
         # A camera counts its frames from 0 again after a restart; a recording goes on where it would be by now.
-        self._base = 0 if self._last is None or self._recording else self._last.index + 1
+        self._base = 0 if self._recording else self._next_index
         return CaptureChild({**self._order, "epoch_s": self._epoch_s if self._recording else None})
 
     def __iter__(self) -> Iterator[Frame]:
@@ -137,17 +140,18 @@ class LiveSource:
 
     def _frame(self, captured: Captured) -> Frame:
         index = captured.index + self._base
+        if self._taking_over:
+            self._next_index, self._taking_over = index, False
         if self._epoch_s is None:
             self._epoch_s = captured.captured_s - (captured.time_s if self._recording else 0.0)
-        self.dropped += index - (self._last.index + 1 if self._last is not None else 0)
-        self._last = replace(captured, index=index, image=None)
+        self.dropped += index - self._next_index
+        self._next_index = index + 1
         time_s = captured.time_s if self._recording else self._stream_s(captured.captured_s)
         truth = self._truth[index] if self._truth is not None else None
         return Frame(index, time_s, captured.image, None, captured.captured_s, truth)
 
     def _empty(self, time_s: float, notice: StreamNotice | None) -> Frame:
-        index = self._last.index if self._last is not None else 0
-        return Frame(index, time_s, None, None, time.monotonic(), None, notice)
+        return Frame(max(0, self._next_index - 1), time_s, None, None, time.monotonic(), None, notice)
 
     def close(self) -> None:
         """Ends the capture process and the iteration. Safe to call twice."""

@@ -29,8 +29,9 @@ def open_source(spec: str | StationParams, policy: Policy | None = None, epoch_s
     """The source a user means, under a policy; by default `freshest` for what is live and `every` for recordings.
 
     `freshest`: the newest frame wins, drops are counted, a hung driver is killed and a lost stream comes back; a
-    recording plays in real time, from `epoch_s` (monotonic time of stream time 0; None: now). `every`: all frames in order, as fast as they are asked for. Raises SourceError
-    (ConfigError for options of a rendered station).
+    recording plays in real time. `every`: all frames in order, as fast as they are asked for. `epoch_s` is the monotonic
+    time of stream time 0 for who takes over a stream that another process began. Raises SourceError (ConfigError for
+    options of a rendered station).
     """
     from engine.sources.live import LiveSource
     from engine.sources.pacing import Paced

@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Protocol
 
 from engine.sources.base import Frame, Source
 
+LATE_S = 0.4
+"""A player that is later than this goes on where a camera would be by now, like a camera nobody had time to read."""
 
-def in_real_time(frames: Iterable[Frame], epoch_s: float) -> Iterator[Frame]:
-    """Frames when they are due; `epoch_s` is the monotonic time of stream time 0. A late frame is given at once."""
-    for frame in frames:
-        wait_s = epoch_s + frame.time_s - time.monotonic()
-        if wait_s > 0:
-            time.sleep(wait_s)
-        yield replace(frame, captured_monotonic_s=time.monotonic())
+
+class Seekable(Protocol):
+    """A recording that can be read from any time on."""
+
+    def frames(self, start_s: float = 0.0) -> Iterator[Frame]: ...
+
+
+def in_real_time(recording: Seekable, epoch_s: float) -> Iterator[Frame]:
+    """Frames when they are due; `epoch_s` is the monotonic time of stream time 0 and may lie in the past."""
+    frames = recording.frames(max(0.0, time.monotonic() - epoch_s))
+    while (frame := next(frames, None)) is not None:
+        yield _when_due(frame, epoch_s)
+        late_s = time.monotonic() - epoch_s - frame.time_s
+        if late_s > LATE_S:
+            frames = recording.frames(frame.time_s + late_s)
+
+
+def _when_due(frame: Frame, epoch_s: float) -> Frame:
+    wait_s = epoch_s + frame.time_s - time.monotonic()
+    if wait_s > 0:
+        time.sleep(wait_s)
+    return replace(frame, captured_monotonic_s=time.monotonic())
 
 
 class Paced:
@@ -41,10 +59,10 @@ class Paced:
                 if epoch_s + frame.time_s <= time.monotonic():
                     self.dropped += 1
                 else:
-                    yield from in_real_time([waiting], epoch_s)
+                    yield _when_due(waiting, epoch_s)
             waiting = frame
         if waiting is not None:
-            yield from in_real_time([waiting], epoch_s)
+            yield _when_due(waiting, epoch_s)
 
     def close(self) -> None:
         self._source.close()
