@@ -26,6 +26,8 @@ CYCLIC = {
 }
 # Where one hand has one task and the other another: mirrored recordings are another procedure.
 HANDED = {"station"}
+# Whose clips are a stretch of many repetitions, not one execution from start to end: not aligned across people.
+UNTRIMMED = {"jump_rope", "strum_guitar"}
 LEAST_FRAMES = 8
 
 
@@ -50,6 +52,7 @@ def load_recordings(config: DataConfig, layout: str, seed: int) -> list[Recordin
                     clip.rate_hz,
                     clip.action,
                     progress,
+                    trimmed=clip.action not in UNTRIMMED,
                     cyclic=clip.action in CYCLIC,
                     handed=clip.action in HANDED,
                 )
