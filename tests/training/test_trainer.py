@@ -1,0 +1,129 @@
+"""Training: the packed network is the network, a resumed run is the same run, and mistakes in a YAML are named."""
+
+import json
+
+import pytest
+import torch
+
+from clients.commands.train import command
+from engine.errors import ConfigError, DataError
+from models.lockstep_net import LockstepNet, NetConfig
+from training.checkpoint import load_checkpoint
+from training.config import TrainingConfig, load_training
+from training.packing import Packed
+from training.recordings import load_recordings
+from training.trainer import train
+
+SMALL = {
+    "name": "small",
+    "data": {"format": None, "station_workers": 3},
+    "net": {"width": 16, "heads": 2, "spatial_depth": 1, "temporal_depth": 1, "window": 8, "embedding_dim": 8},
+    "objectives": [{"name": "sequence_contrastive"}, {"name": "cross_video", "weight": 0.5}],
+    "batches": {"ticks": 120, "longest": 20, "actions": 1},
+    "schedule": {"steps": 4, "warmup": 1},
+    "precision": "32-true",
+    "checkpoint_every": 2,
+}
+
+
+def config(**changes):
+    return TrainingConfig.model_validate(SMALL | changes)
+
+
+def weights(folder):
+    return load_checkpoint(folder / "checkpoint").net.state_dict()
+
+
+@pytest.mark.parametrize("motion", [[], [2], [1, 3]])
+def test_packing_and_sparse_drawing_change_nothing_but_the_time(motion):
+    torch.manual_seed(0)
+    net = LockstepNet(NetConfig(width=16, heads=2, spatial_depth=1, window=8, embedding_dim=8, motion=motion)).eval()
+    keypoints = torch.rand(4, 11, 13, 3) * 30
+    keypoints[..., 2] = (torch.rand(4, 11, 13) > 0.2) * torch.rand(4, 11, 13)
+    present = torch.arange(11)[None] < torch.tensor([[11], [7], [1], [4]])
+    with torch.no_grad():
+        whole = net(keypoints, present)[present]
+        assert torch.allclose(Packed(net, sparse=False)(keypoints, present)[present], whole, atol=1e-5)
+        assert torch.allclose(Packed(net, sparse=True)(keypoints, present)[present], whole, atol=2e-3)
+
+
+def test_an_interrupted_run_goes_on_to_identical_weights(tmp_path):
+    train(config(), tmp_path / "whole")
+
+    class Interrupted(Exception):
+        pass
+
+    def interrupt(done, _figures):
+        raise Interrupted
+
+    with pytest.raises(Interrupted):
+        train(config(), tmp_path / "parts", report=_after(2, interrupt))
+    train(config(), tmp_path / "parts", resume=True)
+    whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def _after(step, act):
+    """Stops a run at the first report; LOG_EVERY is lowered so that there is one after each step."""
+
+    def report(done, figures):
+        if done > step:
+            act(done, figures)
+
+    return report
+
+
+@pytest.fixture(autouse=True)
+def report_every_step(monkeypatch):
+    monkeypatch.setattr("training.trainer.LOG_EVERY", 1)
+
+
+def test_another_seed_gives_other_weights_and_a_run_folder_is_never_overwritten(tmp_path):
+    train(config(), tmp_path / "a")
+    train(config(seed=1), tmp_path / "b")
+    a, b = weights(tmp_path / "a"), weights(tmp_path / "b")
+    assert any(not torch.equal(a[name], b[name]) for name in a)
+    with pytest.raises(ConfigError, match="holds a run already"):
+        train(config(), tmp_path / "a")
+    with pytest.raises(ConfigError, match=r"run of other settings.*seed"):
+        train(config(seed=2), tmp_path / "a", resume=True)
+
+
+def test_the_run_folder_tells_what_made_the_weights(tmp_path):
+    train(config(), tmp_path / "run")
+    kept = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert kept["config"]["net"]["width"] == 16 and "git" in kept
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4]
+    assert load_checkpoint(tmp_path / "run" / "checkpoint").training["steps"] == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("name: x\nobjectives: [{name: tcc}]\nschedule: {steps: 1}\nepochs: 3\n", "unknown key 'epochs'"),
+        ("name: x\nobjectives: [{name: magic}]\nschedule: {steps: 1}\n", "one of contrastive_regression"),
+        ("name: x\nobjectives: []\nschedule: {steps: 1}\n", "objectives"),
+        ("name: x\nobjectives: [{name: tcc}]\nschedule: {steps: 1}\nnet: {depth: 3}\n", "'depth' is not one of"),
+        ("name: x\nobjectives: [{name: tcc}]\nschedule: {steps: 0}\n", "'schedule.steps' is wrong"),
+        ("name: x\nobjectives: [{name: tcc}]\n", "lacks 'schedule'"),
+    ],
+)
+def test_a_mistake_in_the_yaml_is_one_line_that_names_it(tmp_path, text, says):
+    path = tmp_path / "training.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=says) as caught:
+        load_training(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_data_that_is_not_there_is_named_before_anything_is_trained(tmp_path):
+    with pytest.raises(DataError):
+        load_recordings(config(data={"format": "penn", "folder": str(tmp_path / "nowhere")}).data, "body13", 0)
+
+
+def test_the_command_trains_and_says_what_comes_next(tmp_path, capsys):
+    path = tmp_path / "training.yaml"
+    path.write_text(json.dumps(SMALL))
+    command(path, output=tmp_path / "run", resume=False, seed=None, steps=2)
+    assert (tmp_path / "run" / "checkpoint" / "model.safetensors").exists()
