@@ -101,6 +101,51 @@ def offline(
 
 
 @app.command()
+def ablate(
+    config: Annotated[Path, typer.Argument(help="Table of variants; see configs/ablations/.")],
+    data: Annotated[Path | None, typer.Option(help="Penn Action copy to judge on (default: as for `offline`).")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder of the runs (default: runs/ablations/NAME).")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Training steps of every variant, instead of the file's.", min=1)
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the table here.")] = None,
+) -> None:
+    """Train and judge every variant of a table. Interrupted, it goes on where it was; finished rows are kept."""
+    import json
+    import shlex
+    import sys
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from training.datasets.penn import load_penn
+    from training.evaluate.ablation import load_ablation, run_ablation
+    from training.evaluate.page import ablation_markdown
+    from training.evaluate.tables import machine
+
+    table, base = load_ablation(config)
+    _make_folder_of(json_file)
+    folder = output or Path("runs") / "ablations" / config.stem
+    columns = (TextColumn("{task.description}"), BarColumn(30), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("")
+        record = run_ablation(
+            table,
+            base,
+            load_penn(data),
+            folder,
+            steps=steps,
+            told=lambda what, done, total: progress.update(task, description=what, completed=done, total=total),
+        )
+    record = {"command": shlex.join(["lockstep", *sys.argv[1:]]), "machine": machine(), **record}
+    if json_file:
+        json_file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    typer.echo("\n".join(ablation_markdown(record)))
+
+
+@app.command()
 def page(
     records: Annotated[Path, typer.Option(help="Folder of recorded results.")] = Path("docs/results"),
     output: Annotated[Path, typer.Option("--output", "-o", help="Page to write.")] = Path("docs/results.md"),
