@@ -22,7 +22,7 @@ from engine.reference import Reference
 
 COVERAGE = 0.8
 """A cycle counts when this share of what was not skipped has been seen."""
-MOST_SKIPPED = 0.4
+MOST_SKIPPED = 0.3
 """A cycle that left out more of the procedure than this was abandoned, not finished."""
 TRUSTED = 0.4
 """Ticks of lower confidence say nothing about position."""

@@ -19,8 +19,13 @@ from engine.reference import Phase, Reference, ReferenceInfo
 
 APART_S = 0.5
 """Positions at least this far apart count as unmatched."""
-TEMPER = 0.25
+TEMPER = 0.4
 COPIES = 6
+ANOTHER_PERSON = 0.3
+"""Median 1 − cosine between two people at the same moment, as a share of that between different moments of one of them:
+0.1–0.6 over the actions of the tuning split."""
+ANOTHER_PERSON_SPREAD = 0.6
+"""Standard deviation of its logarithm."""
 
 
 @dataclass(frozen=True)
@@ -80,49 +85,56 @@ def fit_emission(
     rate_hz: float,
     cyclic: bool,
 ) -> EmissionFit:
-    """Leave one demonstration out: its similarity to the others at its own position (matched) and elsewhere (unmatched).
+    """Matched against unmatched similarities of recordings that are not in the reference.
 
-    A single demonstration is compared with distorted copies of itself.
+    Those are: each demonstration against the others (leave one out), and distorted copies of each, since whoever is
+    followed is not who demonstrated: how far apart two people are at the same moment of the same work, as a share of how
+    far apart different moments are, is `ANOTHER_PERSON`.
     """
     count = templates.shape[1]
     rng = np.random.default_rng(0)
-    pairs = []
-    if len(demos) > 1:
-        for held in range(len(demos)):
-            others = np.delete(templates, held, axis=0)
-            similarity = np.einsum("td,mnd->mtn", templates[held], others).max(axis=0)
-            pairs.append((similarity, np.arange(count, dtype=np.float64)))
-    else:
-        for _ in range(COPIES):
-            copy, positions = _distorted(templates[0], rng)
-            pairs.append((copy @ templates[0].T, positions))
-    matched, unmatched = [], []
     apart = max(2, round(min(APART_S * rate_hz, count / 4)))
+    ticks = np.arange(count, dtype=np.float64)
+    pairs: list[tuple[NDArray[np.float32], NDArray[np.float64]]] = []
+    for number, own in enumerate(templates):
+        far = (1.0 - own @ own.T)[_distance(ticks, count, cyclic) >= apart]
+        spread = float(np.median(far)) if len(far) else 0.5
+        for _ in range(max(1, COPIES // len(templates))):
+            copy, positions = _distorted(own, ANOTHER_PERSON * spread, rng)
+            pairs.append((np.einsum("td,mnd->mtn", copy, templates).max(axis=0), positions))
+        if len(templates) > 1:
+            others = np.delete(templates, number, axis=0)
+            pairs.append((np.einsum("td,mnd->mtn", own, others).max(axis=0), ticks))
+    matched, unmatched = [], []
     for similarity, positions in pairs:
-        distance: NDArray[np.float64] = np.abs(np.arange(count, dtype=np.float64)[None] - positions[:, None])
-        if cyclic:
-            distance = np.minimum(distance, count - distance)
+        distance = _distance(positions, count, cyclic)
         matched.append(np.where(distance <= 1, similarity, -np.inf).max(axis=1))
         unmatched.append(similarity[distance >= apart])
-    good = np.concatenate(matched)
-    bad = np.concatenate(unmatched) if sum(map(len, unmatched)) else np.zeros(1)
-    # Something else entirely: what off task looks like to a reference that has never seen it.
-    strangers = unit(rng.normal(size=(4 * count, templates.shape[2]))) @ templates.reshape(-1, templates.shape[2]).T
-    bad = np.concatenate([bad, strangers.max(axis=1)])
-    slope, offset = fit_pairs(good[np.isfinite(good)], bad)
+    good, bad = np.concatenate(matched), np.concatenate(unmatched)
+    slope, offset = fit_pairs(good[np.isfinite(good)], bad if len(bad) else np.zeros(1))
     return EmissionFit(slope, offset, TEMPER)
 
 
+def _distance(positions: NDArray[np.float64], count: int, cyclic: bool) -> NDArray[np.float64]:
+    """Ticks between each of `positions` (T,) and each tick of the reference: (T, count)."""
+    distance = np.abs(np.arange(count)[None] - positions[:, None])
+    return np.minimum(distance, count - distance) if cyclic else distance
+
+
 def _distorted(
-    embeddings: NDArray[np.float32], rng: np.random.Generator
+    embeddings: NDArray[np.float32], apart: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """A copy as another take would be: other pace, and every embedding off by some angle. With its true positions."""
+    """A copy as another person's would be: other pace, every embedding off by some angle. With its true positions.
+
+    `apart`: median of 1 − cosine between the copy and the original.
+    """
     count = len(embeddings)
     pace = np.exp(rng.normal(0.0, 0.3, 6))
     positions = np.cumsum(np.interp(np.linspace(0, 5, count), np.arange(6), pace))
     positions = (positions - positions[0]) / (positions[-1] - positions[0]) * (count - 1)
     noise = unit(rng.normal(size=embeddings.shape))
-    angle = np.abs(rng.normal(0.0, 0.45, (count, 1)))
+    away = np.minimum(apart * np.exp(rng.normal(0.0, ANOTHER_PERSON_SPREAD, (count, 1))), 1.0)
+    angle = np.arccos(1.0 - away)
     return unit(np.cos(angle) * unit(_at(embeddings, positions)) + np.sin(angle) * noise), positions
 
 

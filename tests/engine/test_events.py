@@ -1,0 +1,144 @@
+"""Events from hand-written matches: what each kind needs, and what must not cause one."""
+
+import numpy as np
+import pytest
+
+from engine.events import EventDetector
+from engine.matching.base import Match
+from engine.reference import Phase, Reference, ReferenceInfo
+
+RATE_HZ, LENGTH_S = 20.0, 2.0
+"""Three phases of two seconds."""
+
+
+def make_reference(**options) -> Reference:
+    """Phases a, b, c; `options`: name → further fields of Phase."""
+    phases = tuple(
+        Phase(name=n, start_s=i * LENGTH_S, end_s=(i + 1) * LENGTH_S, **options.get(n, {})) for i, n in enumerate("abc")
+    )
+    info = ReferenceInfo(
+        bundle="x", bundle_sha256="0", layout="body13", rate_hz=RATE_HZ, phases=phases, durations_s=((2.0, 2.0, 2.0),),
+        demonstrations=("x",), emission={"slope": 1.0, "offset": 0.0, "temper": 1.0},
+    )  # fmt: skip
+    ticks = round(3 * LENGTH_S * RATE_HZ)
+    return Reference(info, np.zeros((ticks, 4), np.float32), np.zeros(ticks, np.float32), np.zeros((ticks, 13, 3)))
+
+
+class Shift:
+    """Feeds a detector as if the matcher were perfect."""
+
+    def __init__(self, **options) -> None:
+        self.reference = make_reference(**options)
+        self.detector = EventDetector(self.reference, station="bench")
+        self.time_s = 0.0
+        self.told = []
+
+    def tick(self, position_s: float, status: str = "on_task", seen: bool = True, confidence: float = 0.95) -> None:
+        phase = self.reference.phase_index(position_s)
+        match = Match(position_s, phase, 0.0, position_s / 6, 1.0, confidence, status, 1.0)
+        self.told += self.detector.step(match, self.time_s, 1e9 + self.time_s, seen)
+        self.time_s += 1 / RATE_HZ
+
+    def do(self, *names: str, pace: float = 1.0) -> "Shift":
+        for name in names:
+            start = LENGTH_S * "abc".index(name)
+            for offset in np.arange(0, LENGTH_S - 1e-9, pace / RATE_HZ):
+                self.tick(start + offset)
+        return self
+
+    def stay(self, position_s: float, seconds: float, status: str, seen: bool = True) -> "Shift":
+        for _ in range(round(seconds * RATE_HZ)):
+            self.tick(position_s, status, seen)
+        return self
+
+    def kinds(self, *kinds: str) -> list[tuple[str, str | None]]:
+        return [(e.event, e.phase) for e in self.told if e.event in kinds]
+
+
+DEVIATIONS = ("phase_skipped", "phase_repeated", "phase_out_of_order", "slow")
+
+
+def test_a_cycle_has_a_start_its_phases_and_an_end_with_their_durations():
+    shift = Shift().do(*"abc", *"abc").stay(0.0, 2.0, "idle")
+    assert [k for k, _ in shift.kinds("cycle_started", "cycle_finished", "cycle_abandoned")] == [
+        "cycle_started", "cycle_finished", "cycle_started", "cycle_finished",
+    ]  # fmt: skip
+    assert shift.kinds("phase_started") == [("phase_started", n) for n in "abcabc"]
+    second = [e for e in shift.told if e.event == "cycle_finished"][1]
+    assert second.details["durations_s"] == pytest.approx([2.0, 2.0, 2.0], abs=0.5)
+    assert second.details["coverage"] > 0.95 and second.cycle == 2 == shift.detector.cycles_finished
+    assert all(e.noticed_s >= e.time_s and e.seq == 0 and e.station == "bench" for e in shift.told)
+    assert shift.kinds(*DEVIATIONS) == []
+
+
+def test_an_optional_phase_may_be_left_out_in_silence():
+    assert Shift(b={"optional": True}).do(*"abc", *"ac", *"abc").kinds(*DEVIATIONS) == []
+    assert Shift().do(*"abc", *"ac", *"abc").kinds(*DEVIATIONS) == [("phase_skipped", "b")]
+
+
+def test_phases_of_one_group_come_in_any_order():
+    grouped = Shift(a={"group": "g"}, b={"group": "g"})
+    assert grouped.do(*"abc", *"bac", *"abc").kinds(*DEVIATIONS) == []
+    assert Shift().do(*"abc", *"bac", *"abc").kinds(*DEVIATIONS) == [("phase_out_of_order", "a")]
+
+
+def test_dwelling_beyond_the_limit_is_slow_once_per_visit():
+    shift = Shift(b={"limit_s": 3.0}).do("a").do("b", pace=0.4).do("c").do(*"abc")
+    assert shift.kinds("slow") == [("slow", "b")]
+    (event,) = (e for e in shift.told if e.event == "slow")
+    assert event.details["limit_s"] == 3.0 and event.details["dwell_s"] > 3.0
+
+
+def test_without_a_limit_the_demonstrations_set_it():
+    assert Shift().do("a").do("b", pace=0.2).do("c").kinds("slow") == [("slow", "b")]
+    assert Shift().do("a").do("b", pace=0.7).do("c").kinds("slow") == []
+
+
+def test_a_phase_that_needs_confirmation_is_finished_only_by_it():
+    shift = Shift(b={"confirm": True}).do("a", "b", "c")
+    assert ("phase_finished", "b") not in shift.kinds("phase_finished")
+    confirmed = Shift(b={"confirm": True}).do("a", "b")
+    assert confirmed.detector.confirm("b")
+    confirmed.do("c", "a")
+    assert confirmed.kinds("phase_confirmed") == [("phase_confirmed", "b")]
+    assert ("phase_finished", "b") in confirmed.kinds("phase_finished")
+    assert not confirmed.detector.confirm("no such phase")
+
+
+def test_a_pause_begins_and_ends_once_and_a_short_stop_is_none():
+    assert Shift().do("a").stay(2.0, 0.4, "paused").do("b").kinds("paused") == []
+    shift = Shift().do("a").stay(2.0, 3.0, "paused").do("b")
+    assert [k for k, _ in shift.kinds("paused", "resumed")] == ["paused", "resumed"]
+    paused = next(e for e in shift.told if e.event == "paused")
+    assert paused.noticed_s - paused.time_s <= 1.5
+
+
+def test_leaving_the_task_and_the_picture_is_told_and_the_cycle_goes_on():
+    shift = Shift().do("a").stay(2.0, 3.0, "off_task").do("b").stay(4.0, 3.0, "lost", seen=False).do("c", "a")
+    kinds = ("off_task", "back_on_task", "operator_lost", "operator_found", "cycle_finished", "cycle_abandoned")
+    assert [k for k, _ in shift.kinds(*kinds)] == [*kinds[:4], "cycle_finished"]
+
+
+def test_half_a_cycle_is_abandoned_not_counted():
+    shift = Shift().do("a", "b").stay(4.0, 4.0, "idle")
+    assert [k for k, _ in shift.kinds("cycle_finished", "cycle_abandoned")] == ["cycle_abandoned"]
+
+
+def test_unsure_ticks_decide_nothing():
+    shift = Shift()
+    for _ in range(3):
+        for position in np.arange(0, 6, 0.05):
+            shift.tick(position, confidence=0.2)
+    assert shift.told == []
+
+
+def test_a_flicker_to_another_phase_is_no_visit():
+    shift = Shift().do("a")
+    shift.tick(4.5)
+    shift.do("b", "c", "a")
+    assert shift.kinds(*DEVIATIONS) == []
+    assert shift.kinds("phase_started") == [("phase_started", n) for n in "abca"]
+
+
+def test_a_cycle_joined_in_its_midst_accuses_nobody():
+    assert Shift().do("b", "c", *"abc").kinds(*DEVIATIONS) == []
