@@ -103,8 +103,8 @@ def harden(socket: zmq.Socket[bytes], max_bytes: int) -> None:
     """Limits that every socket of the bus has, set before it binds or connects."""
     socket.setsockopt(zmq.MAXMSGSIZE, max_bytes)
     socket.setsockopt(zmq.LINGER, 500)
-    socket.setsockopt(zmq.RECONNECT_IVL, 50)
-    socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
+    socket.setsockopt(zmq.RECONNECT_IVL, 20)
+    socket.setsockopt(zmq.RECONNECT_IVL_MAX, 250)
     socket.setsockopt(zmq.HANDSHAKE_IVL, 5000)
     # A peer behind a dead network is dropped after some 10 s, with what waits for it. By TCP's own means: ZeroMQ's
     # heartbeats abort the process (libzmq 4.3.5, `_input_stopped`) when one arrives while a queue is full.
