@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from engine.sources.rendered import brush
 from engine.sources.rendered.brush import Image, shade
 from engine.sources.rendered.kinematics import Camera
+from engine.sources.rendered.lighting import lit
 from engine.sources.rendered.parameters import Colour, StationParams
 
 WALL_Z = -1.5
@@ -51,7 +52,7 @@ def draw_backdrop(params: StationParams, camera: Camera) -> Image:
     _shelf(image, wall, panel, -side * rng.uniform(0.95, 1.15), rng)
     _pegboard(image, wall, panel, side * 0.12 + rng.uniform(-0.1, 0.1), rng)
     cv2.GaussianBlur(image, (0, 0), 0.9, dst=image)  # the wall is a little out of focus
-    return light(image, params, rng)
+    return lit(image, params.view)
 
 
 def _surface(params: StationParams, image: Image, panel: Callable[..., None], rng: np.random.Generator) -> None:
@@ -121,14 +122,3 @@ def _pegboard(image: Image, wall: Wall, panel: Callable[..., None], x: float, rn
         handle = shade(_BOXES[rng.integers(len(_BOXES))], 0.9)
         brush.limb(image, a, a + 0.4 * (b - a), 5, 4, handle, -1)
         brush.limb(image, a + 0.4 * (b - a), b, 2.2, 2.2, (150, 150, 154), -1)
-
-
-def light(image: Image, params: StationParams, rng: np.random.Generator) -> Image:
-    """A picture under the station's light: brightness, warmth, a fall-off away from the light, a vignette."""
-    view = params.view
-    height, width = image.shape[:2]
-    x = np.linspace(-1, 1, width, dtype=np.float32)
-    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
-    gain = view.brightness * (1 + 0.1 * view.light_side * x) * (1.03 - 0.07 * (x**2 + y**2))
-    warm = np.array([1 - 0.12 * view.warmth, 1.0, 1 + 0.10 * view.warmth], np.float32)
-    return np.clip(image * gain[..., None] * warm, 0, 255).astype(np.uint8)

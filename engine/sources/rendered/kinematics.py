@@ -43,6 +43,20 @@ class Figure:
     head: Array
     """(T, 3, 3): the same for the head."""
 
+    def still(self, i: int) -> Still:
+        return Still(self.joints[i], self.torso[i], self.head[i])
+
+
+@dataclass(frozen=True)
+class Still:
+    """One frame of a figure."""
+
+    joints: Array
+    """(13, 3)."""
+    torso: Array
+    """(3, 3)."""
+    head: Array
+
 
 def rotation(yaw: Array, pitch: Array, roll: Array) -> Array:
     """Rotations (T, 3, 3): roll about z, then pitch forward about x, then yaw about y. Radians."""

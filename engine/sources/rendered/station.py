@@ -9,7 +9,6 @@ from engine.sources.base import Frame
 from engine.sources.rendered.parameters import StationParams
 from engine.sources.rendered.performance import Performance
 from engine.sources.rendered.scene import Scene
-from engine.sources.rendered.worker import Still
 
 
 class RenderedStation:
@@ -49,7 +48,7 @@ class RenderedStation:
         for times, figure, truth in self._performance.chunks(index):
             shake = self._performance.shake(times)
             for i in range(len(times)):
-                still = Still(figure.joints[i], figure.torso[i], figure.head[i])
+                still = figure.still(i)
                 now = truth.frame(i)
                 image = self._scene.draw(still, now, shake[i], index)
                 yield Frame(index, float(times[i]), image, None, time.monotonic(), now)
