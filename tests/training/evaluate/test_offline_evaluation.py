@@ -166,7 +166,7 @@ def test_the_live_graph_and_pytorch_give_the_same_features_frame_by_frame(tmp_pa
     live, whole = bundle_features(bundle, 30.0)(poses), network_features(net, bundle.info.crop, 30.0)(poses)
     for a, b, clip in zip(live, whole, poses, strict=True):
         assert len(a) == len(clip)
-        np.testing.assert_allclose(a, b, atol=1e-4)
+        np.testing.assert_allclose(a, b, atol=2e-3)  # heatmaps are cut off at four sigma there
 
 
 def test_what_pads_a_batch_does_not_change_a_feature(tmp_path: Path) -> None:
