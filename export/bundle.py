@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from engine.bundle import Bundle, BundleInfo, Tensor, file_sha256
 from engine.errors import BundleError
 from export.onnx import OPSET, export_sequence, export_step
+from models.live_step import LiveStep
 from models.lockstep_net import LockstepNet
 
 WEIGHTS = "model.safetensors"
@@ -63,7 +64,7 @@ def write_bundle(
             index.share(model)
             onnx.save(model, str(place / file))
             onnx.checker.check_model(str(place / file))
-        state = {key: tensor.shape[1:] for key, tensor in net.initial_state(1).items()}
+        state = {key: tensor.shape[1:] for key, tensor in LiveStep(net).initial_state(1).items()}
         info = BundleInfo(
             format=1,
             name=name,

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from engine.errors import BundleError
+from models.live_step import LiveStep
 from models.lockstep_net import LockstepNet
 
 OPSET = 20
@@ -28,22 +29,23 @@ MAX_BATCH, MAX_TICKS = 4096, 100_000
 
 
 class _Step(nn.Module):
-    def __init__(self, net: LockstepNet, names: list[str]) -> None:
+    def __init__(self, live: LiveStep, names: list[str]) -> None:
         super().__init__()
-        self.net, self.names = net, names
+        self.live, self.names = live, names
 
     def forward(self, keypoints: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        embedding, following = self.net.step(keypoints, dict(zip(self.names, state, strict=True)))
+        embedding, following = self.live.step(keypoints, dict(zip(self.names, state, strict=True)))
         return embedding, *(following[name] for name in self.names)
 
 
 def export_step(net: LockstepNet) -> onnx.ModelProto:
     """The step graph: inputs `keypoints` and the state by name, outputs `embedding` and `next_<name>`."""
-    state = net.initial_state(2)
+    live = LiveStep(net.eval())
+    state = live.initial_state(2)
     batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
     keypoints = torch.rand(2, net.joints, 3) * (net.config.grid - 1)
     return _export(
-        _Step(net, list(state)),
+        _Step(live, list(state)),
         (keypoints, *state.values()),
         ["keypoints", *state],
         ["embedding", *(f"next_{name}" for name in state)],

@@ -51,7 +51,7 @@ def _checkpoint_to_bundle(console, checkpoint: Path, output: Path | None, name: 
     from clients.commands.parity import report_parity
     from engine.errors import ConfigError
 
-    _need("torch", "onnx", "onnxscript", "safetensors")
+    need("torch", "onnx", "onnxscript", "safetensors")
     from export.bundle import write_bundle
     from export.parity import bundle_side, checkpoint_side
     from training.checkpoint import load_checkpoint
@@ -82,7 +82,7 @@ def _bundle_to_precision(
     from engine.bundle import open_bundle
     from engine.errors import ConfigError
 
-    _need("onnx")
+    need("onnx")
     from export.parity import bundle_side
     from export.precision import write_precision
 
@@ -111,7 +111,7 @@ def _bundle_to_engine(
     from engine.bundle import open_bundle
     from engine.embedder.cuda import gpu_present
 
-    _need("onnx")
+    need("onnx")
     from export.parity import bundle_side
     from export.tensorrt import build_engine, engine_request
 
@@ -136,7 +136,7 @@ def _bundle_to_engine(
         console.print("[dim]No parity report: it needs the GPU that the engine is for.[/]")
 
 
-def _need(*modules: str) -> None:
+def need(*modules: str) -> None:
     """Raises ConfigError with the command to install what is missing."""
     from importlib.util import find_spec
 

@@ -24,10 +24,12 @@ class TorchRuntime:
     def __init__(self, bundle: Bundle, device: str | None = None) -> None:
         import torch
 
+        from models.live_step import LiveStep
+
         self.bundle = bundle
         self.precision = "fp32"
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.net = load_net(bundle).to(self.device)
+        self.live = LiveStep(load_net(bundle)).to(self.device)
         if self.device.type == "cpu":
             torch.set_num_threads(1)
         place = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
@@ -40,8 +42,8 @@ class TorchRuntime:
 class TorchLanes:
     def __init__(self, runtime: TorchRuntime, batch: int) -> None:
         self.batch = batch
-        self._net, self._device = runtime.net, runtime.device
-        self._state = self._net.initial_state(batch)
+        self._live, self._device = runtime.live, runtime.device
+        self._state = self._live.initial_state(batch)
 
     def step(self, keypoints: NDArray[np.float32], active: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
         import torch
@@ -49,13 +51,13 @@ class TorchLanes:
         with torch.inference_mode():
             inputs = torch.from_numpy(np.ascontiguousarray(keypoints, np.float32)).to(self._device)
             if active is None or active.all():
-                embedding, self._state = self._net.step(inputs, self._state)
+                embedding, self._state = self._live.step(inputs, self._state)
                 return embedding.cpu().numpy()
-            out = np.zeros((self.batch, self._net.config.output_dim), np.float32)
+            out = np.zeros((self.batch, self._live.config.output_dim), np.float32)
             if active.any():
                 lanes = torch.from_numpy(np.flatnonzero(active)).to(self._device)
                 some = {name: tensor[lanes] for name, tensor in self._state.items()}
-                embedding, following = self._net.step(inputs[lanes], some)
+                embedding, following = self._live.step(inputs[lanes], some)
                 out[active] = embedding.cpu().numpy()
                 self._state = {name: t.index_copy(0, lanes, following[name]) for name, t in self._state.items()}
             return out
