@@ -22,8 +22,9 @@ from engine.reference import Reference
 
 COVERAGE = 0.8
 """A cycle counts when this share of what was not skipped has been seen."""
-MOST_SKIPPED = 0.3
-"""A cycle that left out more of the procedure than this was abandoned, not finished."""
+MOST_SKIPPED, MOST_UNFINISHED = 0.4, 0.3
+"""A cycle that left out more of the procedure than this was abandoned, not finished; less is forgiven where its end is
+among what was left out."""
 TRUSTED = 0.4
 """Ticks of lower confidence say nothing about position."""
 PHASE_EVIDENCE_S = 0.2
@@ -212,8 +213,8 @@ class EventDetector:
         if not memory.open:
             self._before_start(match, here, dt_s)
             record = self._record
-            if here > bins * (1 - TAIL):  # the tail of the cycle that has just ended
-                return
+            if here > bins * (1 - TAIL) or match.phase == len(procedure.phases) - 1 > 0:
+                return  # the tail of the cycle that has just ended
         if record.current >= 0 and record.established and backward:
             start, end = procedure.spans[record.current]
             if before >= end - AGAIN * (end - start) and start <= here <= start + AGAIN * (end - start):
@@ -240,8 +241,10 @@ class EventDetector:
         """No cycle is open: has one begun?"""
         memory, procedure = self._memory, self._procedure
         if match.phase == len(procedure.phases) - 1 > 0 and not memory.fresh:
-            self._last_phase_again(match.phase)
+            self._last_phase_again(match.phase, here)
             return
+        if any(self._record.covered[procedure.spans[-1][0] :]):
+            self._record = CycleRecord.empty(procedure, self._now[0])
         ended = here > procedure.bins * (1 - TAIL)
         begun = self._held("begin", match.status == "on_task" and not ended, dt_s, self._begin_needs_s())
         covered = sum(self._record.covered) / procedure.bins
@@ -257,11 +260,13 @@ class EventDetector:
         self._tell("cycle_started", begun)
         memory.candidate, memory.candidate_since_s, memory.candidate_s = match.phase, begun, PHASE_EVIDENCE_S
 
-    def _last_phase_again(self, phase: int) -> None:
+    def _last_phase_again(self, phase: int, here: int) -> None:
         """The cycle has ended and its last phase is being done: once more, not a cycle that left out all others."""
         memory, record = self._memory, self._record
         if not any(record.covered):
             record.started_s, memory.repeated = self._now[0], False
+        seen = [b for b, covered in enumerate(record.covered) if covered]
+        record.mark(min(seen[-1] + 1, here) if seen and 0 <= here - seen[-1] <= 8 else here, here)
         if not memory.repeated and record.coverage(self._procedure, [phase]) >= ESTABLISHED:
             memory.repeated = True
             self._tell("phase_repeated", record.started_s, self._procedure.phases[phase].name)
@@ -358,7 +363,8 @@ class EventDetector:
         kept = [p for p in range(len(procedure.phases)) if p not in left_out]
         if not kept or (record.joined and missing):
             return False
-        return procedure.share(left_out) <= MOST_SKIPPED and record.coverage(procedure, kept) >= COVERAGE
+        most = MOST_UNFINISHED if len(procedure.phases) - 1 in left_out else MOST_SKIPPED
+        return procedure.share(left_out) <= most and record.coverage(procedure, kept) >= COVERAGE
 
     def _leave_cycle(self, time_s: float) -> None:
         """Work has stopped for good: the cycle ends as it is."""

@@ -19,6 +19,8 @@ from engine.matching.forward import compile_once, forward
 from engine.matching.transitions import RATES, Dynamics
 from engine.reference import Reference
 
+HOME_S = 0.15
+"""Between cycles people stand as they do at its start and end: the poses this close to either fit idleness too."""
 CONFIDENCE_S = 0.5
 """Confidence is the belief within this distance of the mode."""
 LOST_S = 0.5
@@ -51,6 +53,7 @@ class SwitchingMatcher:
         self._neutral = np.ones(count, np.float32)
         self._likelihood = np.empty(count, np.float32)
         self._window = max(1, round(CONFIDENCE_S * self._rate_hz))
+        self._home = min(count, max(1, round(HOME_S * self._rate_hz)))
         self._prepared_s = -1.0
         compile_once()
         self.reset()
@@ -98,7 +101,7 @@ class SwitchingMatcher:
             self._land,
             self._begin,
             likelihood,
-            1.0,
+            max(1.0, float(likelihood[: self._home].max()), float(likelihood[-self._home :].max())),
             self._mixed,
             self._moved,
         )

@@ -24,9 +24,9 @@ class Dynamics:
 
     change_rate: float = 1.0
     """To each neighbouring rate."""
-    pause: float = 0.12
-    resume: float = 0.6
-    jump: float = 0.02
+    pause: float = 0.3
+    resume: float = 1.0
+    jump: float = 0.05
     """Leaving for another place of the procedure: a step skipped, repeated or swapped."""
     leave: float = 0.02
     """Going off task."""
@@ -38,9 +38,9 @@ class Dynamics:
     """Where work is taken up again: where it was left, else at the start, else anywhere."""
     give_up: float = 0.02
     """From off task to idle."""
-    begin: float = 0.3
+    begin: float = 0.5
     """From idle to a cycle."""
-    begin_start: float = 0.9
+    begin_start: float = 0.6
     """At its start, else anywhere."""
     wrap: float = 0.8
     """The next cycle follows at once (cyclic work), else idle."""

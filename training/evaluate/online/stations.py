@@ -25,7 +25,7 @@ from engine.pose.locating import Locator
 from engine.pose.opening import open_estimator
 from engine.reference import Phase, Reference
 from engine.resample import resample_track
-from engine.sources.rendered import RenderedStation, StationParams, Truth, simulate
+from engine.sources.rendered import RenderedStation, StationParams, Truth, TruthEvent, simulate
 from training.evaluate.online import recordings, scores
 from training.evaluate.online.peers import PEERS
 
@@ -227,9 +227,19 @@ def _disturbed(f: Followed) -> NDArray[np.bool_]:
     return np.isin(f.truth.cycle[f.frame], sorted(wrong))
 
 
+def _deviations(truth: Truth, kind: str) -> list[TruthEvent]:
+    """Two phases that have changed places are two events of the truth but one mistake."""
+    events = truth.events_of(kind)
+    if kind != "swap":
+        return events
+    first = {event.cycle: event for event in reversed(events)}
+    last = {event.cycle: event for event in events}
+    return [replace(first[cycle], end_s=last[cycle].end_s) for cycle in sorted(first)]
+
+
 def _score_events(f: Followed, counts: dict[str, list[Any]]) -> None:
     for kind, truth_kind in TOLD.items():
-        true = f.truth.events_of(truth_kind)
+        true = _deviations(f.truth, truth_kind)
         told = [e for e in f.events if e.event == kind]
         cycle_end = {e.cycle: e.end_s for e in f.truth.events_of("cycle")}
         spans = [(e.start_s, cycle_end.get(e.cycle, e.end_s) if truth_kind == "skip" else e.end_s) for e in true]
