@@ -72,7 +72,7 @@ class Station:
                 break
             taken_s = time.monotonic()
             if frame.notice is not None:
-                self._notice(frame.notice)
+                self._notice(frame.notice, frame.time_s)
             for phase in self.confirmations():
                 self.aligner.detector.confirm(phase)
             with self.latency.measure("pose"):
@@ -95,7 +95,7 @@ class Station:
                 sink.state(state, frame)
         self.ticks += 1
 
-    def _notice(self, notice: StreamNotice) -> None:
+    def _notice(self, notice: StreamNotice, now_s: float) -> None:
         """What happened to the stream itself is an event like any other."""
         self._stream_lost = notice.kind == "stream_lost"
         self._emit(
@@ -107,7 +107,7 @@ class Station:
                 wall_s=time.time(),
                 cycle=self.aligner.detector.cycle,
                 confidence=1.0,
-                noticed_s=notice.time_s,
+                noticed_s=now_s,
                 details={"reason": notice.reason},
             )
         )
