@@ -60,6 +60,14 @@ class StoreConfig(Section):
     keep_days: Annotated[float, Field(gt=0)] = 365.0
 
 
+class HealthConfig(Section):
+    """Metrics and /healthz over HTTP, and how logs look."""
+
+    address: str | None = None
+    """host:port for Prometheus and /healthz, for example 127.0.0.1:9560; null: none."""
+    json_logs: bool = False
+
+
 class StagesConfig(Section):
     """Where the stages of a split station meet (`lockstep stage`). null: socket files of this user, on this machine."""
 
@@ -80,6 +88,7 @@ class StationConfig(Section):
     runtime: Literal["auto", "onnxruntime", "torch", "tensorrt", "tensorrt-rtx"] = "auto"
     bus: BusConfig = BusConfig()
     store: StoreConfig = StoreConfig()
+    health: HealthConfig = HealthConfig()
     stages: StagesConfig = StagesConfig()
     privacy: bool = False
     """No picture leaves the process that took it: nothing of it is published, stored, recorded or logged."""

@@ -40,6 +40,11 @@ class Journal:
         """Number of the newest event that is stored: only up to here may be published."""
         return self._stored
 
+    @property
+    def waiting(self) -> int:
+        """Events that are numbered but not stored yet."""
+        return len(self._backlog)
+
     def number(self, draft: Event) -> Event:
         """A draft with its number, stored, or waiting for the store in memory (then `stored_seq` is below it)."""
         return self.commit([draft])[0]

@@ -6,7 +6,7 @@ import random
 import time
 from array import array
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -25,8 +25,12 @@ class Latency:
         self._all: dict[str, array[float]] = {}
         self._counts: dict[str, int] = {}
         self._random = random.Random(0)
+        self.listeners: list[Callable[[str, float], None]] = []
+        """Told every sample: stage and milliseconds."""
 
     def add(self, stage: str, milliseconds: float) -> None:
+        for listener in self.listeners:
+            listener(stage, milliseconds)
         self._recent.setdefault(stage, deque(maxlen=WINDOW)).append(milliseconds)
         kept = self._all.setdefault(stage, array("f"))
         count = self._counts[stage] = self._counts.get(stage, 0) + 1

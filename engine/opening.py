@@ -13,6 +13,7 @@ from engine.bundle import open_bundle
 from engine.bus import Publisher
 from engine.config import StationConfig
 from engine.embedder.opening import open_embedder
+from engine.health import Health
 from engine.journal import Journal
 from engine.pose.locating import open_locator
 from engine.pose.selection import region
@@ -52,10 +53,14 @@ def open_station(
         store = closing.enter_context(Store(config.store.url or "sqlite://"))
         journal = Journal(config.station, store)
         bus = config.bus
-        publishers = []
+        publishers: list[Publisher] = []
         if bus.publish is not None:
             access = Access(bus.keys, bus.insecure)
             publishers.append(closing.enter_context(Publisher(journal, bus.publish, bus.requests, access)))
+        store.forget(86400 * config.store.keep_days)
+        listeners: list[Sink] = [*publishers, *sinks]
+        if config.health.address is not None:
+            listeners.append(closing.enter_context(Health(config.health.address, journal, aligner.latency)))
         policy = None if config.source.policy == "auto" else config.source.policy
         source = source or open_source(config.source.open, policy)
         closing.callback(source.close)
@@ -68,7 +73,7 @@ def open_station(
                 tap(frame, pose)
             return pose
 
-        station = Station(config.station, source, locate, aligner, journal.number, [*publishers, *sinks])
+        station = Station(config.station, source, locate, aligner, journal.number, listeners)
         if publishers:
             station.confirmations = publishers[0].confirmations
         yield station

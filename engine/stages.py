@@ -27,6 +27,7 @@ from engine import checkpoint, wire
 from engine.bus import Publisher
 from engine.config import StationConfig
 from engine.errors import ConfigError
+from engine.health import Health
 from engine.journal import Journal
 from engine.latency import Latency
 from engine.links import Inlet, Item, Mark, Outlet
@@ -434,6 +435,7 @@ def _publish(config: StationConfig) -> Run:
         inlet.follow_safe = True
         bus = config.bus
         with closing(inlet), Publisher(journal, bus.publish or "", bus.requests, _access(config)) as publisher:
+            health = Health(config.health.address, journal) if config.health.address else None
             published, looked_s, heard_s, ended = journal.stored_seq, 0.0, time.monotonic(), False
             while not ended:
                 beat()
@@ -443,9 +445,9 @@ def _publish(config: StationConfig) -> Run:
                 if received is not None:
                     item, payload = received
                     heard_s, known, ended = now_s, item.seq, item.end
-                    _pass_on(publisher, bytes(payload))
+                    _pass_on(publisher, health, bytes(payload))
                 if known > published or now_s - looked_s > 0.25 or ended:  # the supervisor writes events as well
-                    looked_s, published = now_s, _publish_events(publisher, journal, published)
+                    looked_s, published = now_s, _publish_events(publisher, health, journal, published)
                 for phase in publisher.confirmations():
                     inlet.note(phase)
                 silent_s = now_s - heard_s
@@ -456,7 +458,7 @@ def _publish(config: StationConfig) -> Run:
     return run
 
 
-def _pass_on(publisher: Publisher, packed: bytes) -> None:
+def _pass_on(publisher: Publisher, health: Health | None, packed: bytes) -> None:
     if not packed:
         return
     message = wire.unpack(packed)
@@ -464,9 +466,11 @@ def _pass_on(publisher: Publisher, packed: bytes) -> None:
         publisher.hello(message)
     elif isinstance(message, State):
         publisher.state(message)
+        if health is not None:
+            health.state(message)
 
 
-def _publish_events(publisher: Publisher, journal: Journal, published: int) -> int:
+def _publish_events(publisher: Publisher, health: Health | None, journal: Journal, published: int) -> int:
     """Everything stored since, in order. A store that cannot be read now is read again later."""
     from engine.errors import StoreError
 
@@ -476,6 +480,8 @@ def _publish_events(publisher: Publisher, journal: Journal, published: int) -> i
         for message in journal.store.messages(journal.station, published + 1, 1000):
             event = wire.unpack_event(message)
             publisher.event(event)
+            if health is not None:
+                health.event(event)
             published = event.seq
     except StoreError as error:
         publisher.health["store"] = str(error)
