@@ -7,6 +7,7 @@
       │ cross-attention     to another recording, or to itself
       ▼ features U (B, T, D)
       │ projection          one hidden layer
+      │ centring            measured from the mean of all embeddings
       ▼ embeddings (B, T, E), unit length
 
 `forward` takes whole recordings; `step` takes one tick and what it needs of the past, and gives the same numbers.
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 
 from models import skeleton
 from models.attention import MASKED, Block, DistanceBias
+from models.centring import Centring
 from models.encoder import FrameEncoder, TemporalEncoder, hide
 from models.heatmaps import Heatmaps
 
@@ -106,6 +108,7 @@ class LockstepNet(nn.Module):
         self.cross = nn.ModuleList(Block(width, heads, ratio, dropout) for _ in range(config.cross_attention_depth))
         self.cross_bias = DistanceBias(heads, config.window, causal, learned=False)
         self.project = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, config.embedding_dim))
+        self.centring = Centring(config.output_dim)
 
     def forward(self, keypoints: Tensor, mask: Tensor | None = None) -> Tensor:
         """keypoints (B, T, K, 3) crop coordinates, mask (B, T) True where there is a tick → (B, T, E) unit length."""
@@ -134,7 +137,11 @@ class LockstepNet(nn.Module):
 
     def embed(self, features: Tensor) -> Tensor:
         """Features (…, D) → unit-length embeddings (…, E)."""
-        return F.normalize((self.project(features) if self.config.projection else features).float(), dim=-1)
+        return F.normalize(self.centring(self.projected(features)), dim=-1)
+
+    def projected(self, features: Tensor) -> Tensor:
+        """Features (…, D) → what is centred to become embeddings (…, E), float32."""
+        return (self.project(features) if self.config.projection else features).float()
 
     def tokens(self, keypoints: Tensor) -> Tensor:
         """(B, T, K, 3) → (B, T, D), each tick from its own keypoints and those `memory` ticks ago or less."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.encoder import hide
@@ -32,7 +33,12 @@ class Packed(nn.Module):
             other = x.view(-1, VIEWS, *x.shape[1:]).flip(1).flatten(0, 1)
             seen = present.view(-1, VIEWS, present.shape[1]).flip(1).flatten(0, 1)
             x = net.attend_across(x, other, hide(seen))
-        return net.embed(x)
+        projected = net.projected(x[present])
+        if self.training:
+            net.centring.follow(projected)
+        z = projected.new_zeros(*present.shape, projected.shape[-1])
+        z[present] = F.normalize(net.centring(projected), dim=-1)
+        return z
 
     def _tokens(self, keypoints: Tensor, present: Tensor) -> Tensor:
         net = self.net
