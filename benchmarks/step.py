@@ -21,7 +21,7 @@ from engine.errors import LockstepError
 ROUNDS = 12
 SLICE_S = 0.12
 """Time one contestant runs before the next has its turn."""
-RECOMPUTE = "torch, whole window"
+RECOMPUTE = "whole window, torch"
 
 Step = Callable[[], object]
 
@@ -83,7 +83,7 @@ def measure_steps(
             for _ in range(3):
                 step()
         for _ in range(rounds):
-            for _ in range(4):
+            for _ in range(8):
                 rate.sample()
             for name, step in steps.items():
                 figures.add(name, batch, _timed(step))

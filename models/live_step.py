@@ -27,6 +27,15 @@ NOT_DRAWN = -1e4
 class LiveStep(nn.Module):
     """Built from a network in evaluation mode; holds copies of its weights. `initial_state` and `step` as the network's."""
 
+    starts: Tensor
+    ends: Tensor
+    places: Tensor
+    across: Tensor
+    sideways: Tensor
+    embed: Tensor
+    place_bias: Tensor
+    bias: Tensor
+
     def __init__(self, net: LockstepNet) -> None:
         super().__init__()
         self.net, self.config, self.joints = net, net.config, net.joints
@@ -48,7 +57,7 @@ class LiveStep(nn.Module):
         self._constant("place_bias", (frames.positions + frames.embed.bias).detach())
         self.spatial = nn.ModuleList(_FusedBlock(block) for block in frames.blocks)  # type: ignore[arg-type]
         self.causal_depth = config.temporal_depth if config.temporal == "causal" else 0
-        blocks = net.temporal.blocks if self.causal_depth else []
+        blocks = list(net.temporal.blocks) if self.causal_depth else []
         self.temporal = nn.ModuleList(_FusedBlock(block) for block in blocks)  # type: ignore[arg-type]
         if self.causal_depth:
             self._constant("bias", net.temporal.bias.newest().detach()[None].clone())  # (1, H, 1, W)
@@ -143,6 +152,9 @@ class LiveStep(nn.Module):
 
 class _FusedBlock(nn.Module):
     """A transformer block whose query, key and value are one product, the query scaled beforehand."""
+
+    weight: Tensor
+    bias: Tensor
 
     def __init__(self, block: Block) -> None:
         super().__init__()

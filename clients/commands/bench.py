@@ -122,7 +122,7 @@ def _ratios(steps: StepFigures) -> dict[str, float]:
 
 def _capacity(figures: dict[str, Any], steps: StepFigures, rate_hz: float) -> dict[str, float]:
     """Stations one core (or the GPU) keeps up with, from medians: embedding alone, and everything after pose."""
-    capacity = {
+    capacity: dict[str, float] = {
         f"{name}, batch {batch}": round(1000 * batch / steps.percentile(name, batch, 50) / rate_hz)
         for name, batches in steps.samples_ms.items()
         for batch in batches
@@ -175,10 +175,11 @@ def _show(console: Console, bundle: Bundle, steps: StepFigures, figures: dict[st
         soft_wrap=True,
     )
     table = Table(box=box.SIMPLE_HEAD, title="One tick of the embedder", title_justify="left")
-    for column in ("", "stations", "p50 ms", "p95 ms", "p99 ms", "station-ticks/s", "× floor"):
-        table.add_column(column, justify="left" if not column else "right")
+    for column in ("", "batch", "p50 ms", "p95 ms", "p99 ms", "ticks/s", "× floor"):
+        table.add_column(column, justify="left" if not column else "right", no_wrap=True)
     for batch in steps.flops:
-        names = sorted(steps.samples_ms, key=lambda name, batch=batch: -steps.percentile(name, batch, 50))
+        medians = {name: steps.percentile(name, batch, 50) for name in steps.samples_ms}
+        names = sorted(medians, key=medians.__getitem__, reverse=True)
         for name in names:
             p50, p95, p99 = (steps.percentile(name, batch, q) for q in (50, 95, 99))
             floor = f"{p50 / steps.floor_ms(batch):.1f}"
@@ -186,8 +187,12 @@ def _show(console: Console, bundle: Bundle, steps: StepFigures, figures: dict[st
                 name, str(batch), f"{p50:.3f}", f"{p95:.3f}", f"{p99:.3f}", f"{1000 * batch / p50:.0f}", floor
             )
         mflop = steps.flops[batch] / 1e6
-        table.add_row(f"floor: {mflop:.1f} MFLOP at {steps.gflops:.0f} GFLOP/s", str(batch), f"{steps.floor_ms(batch):.3f}", "", "", "", "1.0", end_section=True)  # fmt: skip
+        table.add_row(f"floor, {mflop:.0f} MFLOP", str(batch), f"{steps.floor_ms(batch):.3f}", "", "", "", "1.0", end_section=True)  # fmt: skip
     console.print(table)
+    console.print(
+        f"[dim]floor: matrix products of the graph at {steps.gflops:.0f} GFLOP/s, measured in between[/]",
+        highlight=False,
+    )
     for name, why in steps.skipped.items():
         console.print(f"[dim]{name} not measured: {why}[/]", highlight=False)
     if "stages_ms" in figures:

@@ -53,8 +53,12 @@ def candidates() -> list[Candidate]:
     else:
         import onnxruntime
 
-        providers = ", ".join(name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers())
-        found.append(Candidate("onnxruntime", True, f"version {onnxruntime.__version__} with {providers}"))
+        providers = ", ".join(
+            name.removesuffix("ExecutionProvider")
+            for name in onnxruntime.get_available_providers()
+            if name != "AzureExecutionProvider"  # in every wheel; it computes elsewhere
+        )
+        found.append(Candidate("onnxruntime", True, f"version {onnxruntime.__version__} on {providers}"))
     if find_spec("torch") is None or find_spec("safetensors") is None:
         found.append(
             Candidate("torch", False, "not installed; for training and export", "pip install 'lockstep[train,export]'")

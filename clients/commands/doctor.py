@@ -1,0 +1,241 @@
+"""`lockstep doctor`: what is installed, what would be used, and the exact command to get more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Verdict = Literal["ok", "optional", "problem"]
+
+
+class Finding(NamedTuple):
+    verdict: Verdict
+    what: str
+    found: str
+    get: str = ""
+    """The command or step that would change it."""
+
+
+def command(
+    bundle: Annotated[str | None, typer.Option(help="Bundle to check (default: the shipped one).")] = None,
+    station: Annotated[
+        Path | None, typer.Option(help="STATION.yaml whose bundle, reference and store to check too.")
+    ] = None,
+) -> None:
+    """Exit status 1 if something a station needs is missing."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    sections: list[tuple[str, Callable[[], list[Finding]]]] = [
+        ("This machine", _machine),
+        ("Live path", _live_path),
+        ("Runtimes, best first", _runtimes),
+        ("Model", lambda: _model(bundle)),
+        ("Cameras", _cameras),
+        ("Bus and store", lambda: _bus_and_store(station)),
+        ("More", _extras),
+    ]
+    marks = {"ok": "[green]✓[/]", "optional": "[dim]–[/]", "problem": "[red]✗[/]"}
+    problems = 0
+    table = Table.grid(padding=(0, 2))
+    for title, look in sections:
+        table.add_row("", f"[bold]{title}[/]")
+        for finding in look():
+            problems += finding.verdict == "problem"
+            soft = "dim" if finding.verdict == "optional" else ""
+            table.add_row(marks[finding.verdict], f"[{soft}]{finding.what}[/]" if soft else finding.what, finding.found)
+            if finding.get:
+                table.add_row("", "", f"[cyan]{finding.get}[/]".replace("lockstep[", r"lockstep\["))
+        table.add_row("")
+    console.print(table, highlight=False)
+    if problems:
+        console.print(
+            f"[red]{problems} thing{'s' if problems > 1 else ''} a station needs {'are' if problems > 1 else 'is'} missing.[/]"
+        )
+        raise typer.Exit(1)
+    console.print("[green]Everything a station needs is here.[/] Try: lockstep demo")
+
+
+def _machine() -> list[Finding]:
+    import platform
+
+    import psutil
+
+    from engine.embedder.cuda import first_gpu
+
+    gpu = first_gpu()
+    memory = psutil.virtual_memory()
+    return [
+        Finding("ok", "system", f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"),
+        Finding(
+            "ok",
+            "processor",
+            f"{psutil.cpu_count()} cores, {memory.available / 1e9:.0f} of {memory.total / 1e9:.0f} GB memory free",
+        ),
+        Finding(
+            "ok",
+            "GPU",
+            f"{gpu.name}, capability {gpu.capability[:-1]}.{gpu.capability[-1]}, {gpu.memory_bytes / 1e9:.0f} GB",
+        )
+        if gpu
+        else Finding("optional", "GPU", "none (not needed for one station)"),
+    ]
+
+
+def _live_path() -> list[Finding]:
+    packages = {
+        "mediapipe": "pose estimation",
+        "opencv-contrib-python": "cameras and video",
+        "onnxruntime": "runs the model",
+        "numba": "the matcher's inner loop",
+        "pyzmq": "the bus",
+        "msgspec": "messages",
+        "sqlalchemy": "the store",
+    }
+    return [_package(name, purpose, "pip install -e .", needed=True) for name, purpose in packages.items()]
+
+
+def _extras() -> list[Finding]:
+    table = {
+        "torch": ("training, export", "pip install -e '.[train,export]'"),
+        "onnx": ("export, parity, bench", "pip install -e '.[export]'"),
+        "scikit-learn": ("evaluation", "pip install -e '.[train]'"),
+        "pyarrow": ("history as Parquet", "pip install -e '.[parquet]'"),
+        "psycopg": ("PostgreSQL as store", "pip install -e '.[postgres]'"),
+    }
+    return [_package(name, purpose, get) for name, (purpose, get) in table.items()]
+
+
+def _package(name: str, purpose: str, get: str, needed: bool = False) -> Finding:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return Finding("ok", name, f"{version(name)}  [dim]{purpose}[/]")
+    except PackageNotFoundError:
+        return Finding("problem" if needed else "optional", name, f"not installed  [dim]{purpose}[/]", get)
+
+
+def _runtimes() -> list[Finding]:
+    from engine.embedder.opening import candidates
+
+    found = candidates()
+    picked = next((candidate for candidate in found if candidate.usable), None)
+    findings = []
+    for candidate in found:
+        chosen = "  [green]← auto picks this one[/]" if candidate is picked else ""
+        findings.append(
+            Finding("ok" if candidate.usable else "optional", candidate.runtime, candidate.why + chosen, candidate.get)
+        )
+    if picked is None:
+        findings.append(Finding("problem", "none usable", "no runtime can run a bundle", "pip install -e ."))
+    return findings
+
+
+def _model(name: str | None) -> list[Finding]:
+    from engine.bundle import open_bundle
+    from engine.embedder.opening import open_runtime
+    from engine.embedder.plans import cache_folder
+    from engine.errors import LockstepError
+
+    try:
+        bundle = open_bundle(name)
+        runtime = open_runtime(bundle)
+        ticks = runtime.lanes(1)
+        _ = ticks.state(0)
+    except LockstepError as error:
+        return [
+            Finding("problem", "bundle", error.problem + (f": {error.found}" if error.found else ""), error.next_step)
+        ]
+    info = bundle.info
+    plans = sorted((cache_folder() / "engines").glob("*.plan"))
+    kept = f"{len(plans)} in {cache_folder() / 'engines'}" if plans else "none built yet"
+    return [
+        Finding(
+            "ok",
+            "bundle",
+            f"{info.name}: {info.layout} at {info.rate_hz:g} Hz, {info.mode}, window {info.window} ticks, {info.precision}",
+        ),
+        Finding("ok", "runs on", runtime.name),
+        Finding("ok" if plans else "optional", "TensorRT engines", kept),
+    ]
+
+
+def _cameras() -> list[Finding]:
+    devices = sorted(Path("/dev").glob("video*"))
+    if not devices:
+        return [Finding("optional", "webcam", "none at /dev/video*; files, RTSP and the rendered station work without")]
+    findings = []
+    for device in devices:
+        readable = _readable(device)
+        findings.append(
+            Finding("ok" if readable else "optional", str(device), "readable" if readable else "no permission",
+                    "" if readable else "sudo usermod -aG video $USER   (then log in again)")
+        )  # fmt: skip
+    return findings
+
+
+def _readable(device: Path) -> bool:
+    import os
+
+    return os.access(device, os.R_OK | os.W_OK)
+
+
+def _bus_and_store(station: Path | None) -> list[Finding]:
+    from engine.config import BusConfig, load_station
+    from engine.errors import LockstepError
+
+    if station is None:
+        return [_port(address) for address in (BusConfig().publish, BusConfig().requests) if address] + [
+            _writable(Path.cwd())
+        ]
+    try:
+        config = load_station(station)
+    except LockstepError as error:
+        return [Finding("problem", str(station), str(error))]
+    findings = [_port(address) for address in (config.bus.publish, config.bus.requests) if address]
+    reference = Path(config.reference)
+    findings.append(
+        Finding("ok", "reference", str(reference))
+        if reference.is_file()
+        else Finding("problem", "reference", f"no file at {reference}", "lockstep reference build DEMO… -o FILE")
+    )
+    return [*findings, _writable(station.resolve().parent)]
+
+
+def _port(address: str) -> Finding:
+    import socket
+    from urllib.parse import urlsplit
+
+    where = urlsplit(address)
+    if where.scheme != "tcp" or where.port is None:
+        return Finding("ok", "bus", address)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((where.hostname or "127.0.0.1", where.port))
+        except OSError as error:
+            return Finding(
+                "optional",
+                "bus",
+                f"{address}: {error.strerror}",
+                "another station may be running there: lockstep watch",
+            )
+    return Finding("ok", "bus", f"{address} is free")
+
+
+def _writable(folder: Path) -> Finding:
+    import os
+    import shutil
+
+    free_gb = shutil.disk_usage(folder).free / 1e9
+    if not os.access(folder, os.W_OK):
+        return Finding(
+            "problem", "store", f"{folder} is not writable", "run from a folder of your own, or set store.url"
+        )
+    return Finding("ok" if free_gb > 1 else "problem", "store", f"{folder} is writable, {free_gb:.0f} GB free")

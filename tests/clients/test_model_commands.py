@@ -1,0 +1,97 @@
+"""export, parity, bench and doctor as a user types them: what is printed, and one clear line where something is wrong."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from clients import cli
+
+
+def lockstep(*arguments: object) -> int:
+    """Exit status."""
+    try:
+        cli.main([str(argument) for argument in arguments])
+    except SystemExit as done:
+        return int(done.code or 0)
+    return 0
+
+
+@pytest.fixture
+def tracks(tmp_path, walk):
+    """A folder of recordings, as `lockstep pose` leaves them."""
+    import numpy as np
+
+    from engine.pose.track import PoseTrack
+
+    folder = tmp_path / "tracks"
+    folder.mkdir()
+    for name, poses in {"a": walk, "b": walk[::-1].copy()}.items():
+        PoseTrack(poses, np.arange(len(poses)) / 20, "body13", (640, 480)).save(folder / f"{name}.npz")
+    return folder
+
+
+def test_doctor_says_what_would_be_picked(tiny_bundle, capsys) -> None:
+    assert lockstep("doctor", "--bundle", tiny_bundle.folder) == 0
+    printed = capsys.readouterr().out
+    assert "auto picks this one" in printed and "tiny: body13 at 20 Hz" in printed
+
+
+def test_doctor_names_a_broken_bundle_and_exits_1(tmp_path, capsys) -> None:
+    assert lockstep("doctor", "--bundle", tmp_path / "nowhere") == 1
+    assert "no bundle at" in capsys.readouterr().out
+
+
+def test_parity_of_a_bundle_with_itself_on_recorded_tracks(tiny_bundle, tracks, tmp_path, capsys) -> None:
+    pytest.importorskip("torch")
+    figures = tmp_path / "parity.json"
+    assert (
+        lockstep("parity", tiny_bundle.folder, f"{tiny_bundle.folder}@torch", "--data", tracks, "--json", figures) == 0
+    )
+    report = json.loads(figures.read_text())
+    assert report["max_error"] <= 1e-5 and report["groups"] == {"tracks": 1}
+    assert "passed" in capsys.readouterr().out
+
+
+def test_parity_without_recordings_says_what_is_expected(tiny_bundle, tmp_path, capsys) -> None:
+    (tmp_path / "empty").mkdir()
+    assert lockstep("parity", tiny_bundle.folder, tiny_bundle.folder, "--data", tmp_path / "empty") == 2
+    assert "Penn Action" in capsys.readouterr().err
+
+
+def test_export_of_something_that_is_no_checkpoint_is_one_line(tmp_path, capsys) -> None:
+    pytest.importorskip("torch")
+    assert lockstep("export", tmp_path, "-o", tmp_path / "bundle") == 2
+    assert "cannot read the checkpoint" in capsys.readouterr().err and not (tmp_path / "bundle").exists()
+
+
+def test_export_to_an_engine_prints_where_it_is(tiny_bundle, tmp_path, monkeypatch, capsys) -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("tensorrt_rtx")
+    monkeypatch.setenv("LOCKSTEP_CACHE", str(tmp_path / "cache"))
+    plan = tmp_path / "body.plan"
+    assert lockstep("export", tiny_bundle.folder, "--to", "tensorrt-rtx", "--gpu", "sm89", "-o", plan) == 0
+    assert plan.stat().st_size > 100_000 and json.loads((tmp_path / "body.plan.json").read_text())["target"] == "sm89"
+    assert "sm89" in capsys.readouterr().out
+    assert lockstep("export", tiny_bundle.folder, "--to", "tensorrt-rtx", "--gpu", "sm99") == 2
+
+
+def test_bench_measures_steps_against_the_floor(tiny_bundle, tmp_path, capsys, monkeypatch) -> None:
+    pytest.importorskip("onnx")
+    monkeypatch.setattr("benchmarks.live_path.LENGTHS", (60,))
+    figures, picture = tmp_path / "bench.json", tmp_path / "bench.png"
+    status = lockstep(
+        "bench", "--bundle", tiny_bundle.folder, "--batch", "1,2", "--rounds", 1, "--seconds", 0, "--json", figures, "--plot", picture
+    )  # fmt: skip
+    assert status == 0
+    found = json.loads(figures.read_text())
+    assert set(found["step"]["onnxruntime"]) == {"1", "2"} and found["step"]["onnxruntime"]["1"]["p50_ms"] > 0
+    assert 1.9 < found["flops"]["2"] / found["flops"]["1"] <= 2.0 and found["floor_ms"]["1"] > 0
+    assert picture.stat().st_size > 10_000
+    assert "floor" in capsys.readouterr().out
+
+
+def test_bench_refuses_a_batch_that_is_no_number(tiny_bundle, capsys) -> None:
+    assert lockstep("bench", "--bundle", tiny_bundle.folder, "--batch", "one") == 2
+    assert "--batch" in capsys.readouterr().err
