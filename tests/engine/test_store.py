@@ -166,3 +166,13 @@ def test_a_file_that_is_no_database_is_refused(tmp_path):
     (tmp_path / "s.db").write_bytes(b"not a database at all" * 100)
     with pytest.raises(StoreError, match="not a database"):
         Store(f"sqlite:///{tmp_path}/s.db")
+
+
+def test_a_store_of_version_1_is_lifted_with_all_that_it_holds(tmp_path):
+    with sqlite3.connect(tmp_path / "s.db") as connection:
+        connection.executescript((Path(__file__).parents[1] / "data" / "store-v1.sql").read_text())
+    for _ in range(2):  # and a second time nothing happens
+        with Store(f"sqlite:///{tmp_path}/s.db") as store:
+            assert store.identity == "c0ffee"
+            assert store.read(sa.select(tables.CYCLES.c.duration_s))[0].duration_s == 12.5
+            assert store.read(sa.select(tables.HEALTH)) == []
