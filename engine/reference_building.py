@@ -30,6 +30,7 @@ from engine.pose.selection import Region
 from engine.pose.track import PoseTrack
 from engine.reference import Phase, Reference
 from engine.resample import resample_track
+from engine.retakes import retakes
 from engine.sources.base import Source
 from engine.sources.opening import open_source
 from models import skeleton
@@ -70,7 +71,7 @@ def reference_from_recordings(
 
     `phases` are marked on the first demonstration's own clock (see `engine.phase_marks`) and carried over to the others
     by alignment; None: the whole is one phase. A further demonstration without a cut may show more than the cycle: the
-    stretch most like the first one is taken. `each_frame` is told which recording has been read up to which second.
+    stretch most like the first one is taken. A single demonstration is joined by retakes of itself. `each_frame` is told which recording has been read up to which second.
     Raises SourceError, DataError (recordings), PoseError, ConfigError (phases), BadReference, BundleError.
     """
     if not demonstrations:
@@ -93,7 +94,21 @@ def reference_from_recordings(
         elif demonstration.start_s is None and demonstration.end_s is None:
             a, b = subsequence.find(embedded[0].embeddings, demo.embeddings)
             embedded[-1] = EmbeddedDemo(demo.name, demo.embeddings[a:b], demo.poses[a:b])
-    return build_reference(embedded, on_reference_clock(phases, *clock) if phases else None, bundle, cyclic=cyclic)
+    marks = on_reference_clock(phases, *clock) if phases else None
+    if len(embedded) > 1:
+        return build_reference(embedded, marks, bundle, cyclic=cyclic)
+    return _only_shown(
+        1, build_reference([*embedded, *retakes(embedded[0], embedder, cyclic)], marks, bundle, cyclic=cyclic)
+    )
+
+
+def _only_shown(count: int, reference: Reference) -> Reference:
+    """A reference that names and times only its first `count` takes: the others were made, not shown."""
+    info = reference.info
+    shown = {"demonstrations": info.demonstrations[:count], "durations_s": info.durations_s[:count]}
+    return Reference(
+        info.model_copy(update=shown), reference.mean, reference.variance, reference.poses, reference.templates
+    )
 
 
 def read_track(

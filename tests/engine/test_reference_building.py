@@ -51,7 +51,14 @@ def test_the_cut_is_embedded_as_it_is_live_with_what_came_before(track, tiny_bun
     cut = reference_from_recordings([Demonstration(track, 2.0, 6.0)], tiny_bundle)
     whole = reference_from_recordings([Demonstration(track)], tiny_bundle)
     first = round((2.0 - track.times_s[0]) * tiny_bundle.info.rate_hz)
-    np.testing.assert_allclose(cut.mean, whole.mean[first : first + len(cut)], atol=1e-5)
+    np.testing.assert_allclose(cut.templates[0], whole.templates[0][first : first + len(cut)], atol=1e-5)
+
+
+def test_a_single_demonstration_is_joined_by_retakes_which_are_neither_named_nor_timed(track, tiny_bundle):
+    reference = reference_from_recordings([Demonstration(track, 2.0, 6.0)], tiny_bundle)
+    assert len(reference.templates) > 2
+    assert reference.info.demonstrations == ("worker 1",)
+    assert reference.info.durations_s == ((pytest.approx(4.0),),)
 
 
 def test_a_track_file_gives_the_same_as_the_track(track, tiny_bundle, tmp_path):
