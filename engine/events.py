@@ -243,7 +243,7 @@ class EventDetector:
         if match.phase == len(procedure.phases) - 1 > 0 and not memory.fresh:
             self._last_phase_again(match.phase, here)
             return
-        if any(self._record.covered[procedure.spans[-1][0] :]):
+        if len(procedure.phases) > 1 and any(self._record.covered[procedure.spans[-1][0] :]):
             self._record = CycleRecord.empty(procedure, self._now[0])
         ended = here > procedure.bins * (1 - TAIL)
         begun = self._held("begin", match.status == "on_task" and not ended, dt_s, self._begin_needs_s())
@@ -252,6 +252,8 @@ class EventDetector:
             if memory.evidence["begin"][0] == 0.0:
                 self._record = CycleRecord.empty(procedure, self._now[0], joined=memory.fresh)
             return
+        # Standing ready looks like the start: no longer ago than half speed needs for what has been passed through.
+        begun = max(begun, self._now[0] - 2 * covered * procedure.duration_s)
         memory.open, memory.off_task, memory.paused = True, False, False
         memory.cycle += 1
         self._record.started_s = begun

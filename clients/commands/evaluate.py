@@ -230,13 +230,18 @@ def online(
             ("station", stations, rendered.seen_poses),
             ("station_joints", joints, rendered.jittered_joints),
         ):
-            followings = []
+            followings, controls = [], []
             for takes, worker in rendered.workers(seed + (10_000 if tuning else 0), count):
                 step(f"station {worker.seed}")
-                reference = rendered.station_reference(takes, opened, poses_of)
-                followings.append(rendered.follow(*poses_of(worker), reference, opened))
+                recorded, live = [poses_of(take) for take in takes], poses_of(worker)
+                followings.append(rendered.follow(live, rendered.station_reference(recorded, opened), opened))
+                joints_reference = rendered.station_reference(recorded, opened, "keypoints")
+                controls.append(rendered.follow_keypoints(live, joints_reference))
             if followings:
-                record[section] = rendered.score(followings) | {"peers": rendered.peer_figures(followings)}
+                record[section] = rendered.score(followings) | {
+                    "keypoints": rendered.score(controls),
+                    "peers": rendered.peer_figures(followings),
+                }
     if json_file:
         json_file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     typer.echo(tables.markdown(record))

@@ -82,6 +82,7 @@ def prepare(
         if split == "tuning":
             judged = tuple(clip for clip in library if is_tuning(clip))
             library = tuple(clip for clip in library if not is_tuning(clip))
+        library = tuple(clip for clip in library if _moves(clip))
         if not library or not judged:
             continue
         found = True
@@ -94,6 +95,11 @@ def prepare(
         raise DataError(
             "nothing to follow", expected="labelled clips in both splits", found="none", next_step="Correct --data."
         )
+
+
+def _moves(clip: Clip) -> bool:
+    """Some clips hold one annotation throughout: no reference can be made of them."""
+    return bool(np.ptp(clip.poses[..., :2], axis=0).max() > 1.0)
 
 
 def _task(

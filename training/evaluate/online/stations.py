@@ -9,7 +9,7 @@ the estimator's place: no pixels, so hours of work can be judged in minutes.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +19,10 @@ from numpy.typing import NDArray
 from engine.aligner import Aligner
 from engine.bundle import Bundle
 from engine.embedder import open_embedder
+from engine.events import EventDetector
+from engine.matching.base import Match
 from engine.matching.building import EmbeddedDemo, build_reference
+from engine.matching.hmm import SwitchingMatcher
 from engine.messages import Event
 from engine.pose.locating import Locator
 from engine.pose.opening import open_estimator
@@ -75,9 +78,6 @@ class Followed:
         return start[which] + self.truth.phase_progress[self.frame] * length[which]
 
 
-Poses = Callable[[StationParams], tuple[Truth, NDArray[np.float32]]]
-
-
 def seen_poses(params: StationParams) -> tuple[Truth, NDArray[np.float32]]:
     """Draws the station and looks at it with the real pose estimator: poses (T, 13, 3), one per frame."""
     estimator = open_estimator()
@@ -109,14 +109,14 @@ def workers(seed: int, count: int) -> Iterator[tuple[list[StationParams], Statio
         yield takes, StationParams.random(100_000 * seed + 2 * i + 1, cycles=CYCLES, deviations=DEVIATIONS)
 
 
-def station_reference(
-    takes: Iterable[StationParams], bundle: Bundle, poses_of: Poses, space: str = "lockstep"
-) -> Reference:
+Recorded = tuple[Truth, NDArray[np.float32]]
+
+
+def station_reference(takes: Iterable[Recorded], bundle: Bundle, space: str = "lockstep") -> Reference:
     """As a user would make it: each recording cut to its cycle, phases marked on the first."""
     demos: list[EmbeddedDemo] = []
     phases: list[Phase] = []
-    for take in takes:
-        truth, poses = poses_of(take)
+    for truth, poses in takes:
         (cycle,) = truth.events_of("cycle")
         if not phases:
             phases = [
@@ -130,31 +130,56 @@ def station_reference(
     return build_reference(demos, phases, bundle)
 
 
-def follow(truth: Truth, poses: NDArray[np.float32], reference: Reference, bundle: Bundle) -> Followed:
-    """The live path, pose by pose."""
+def follow(recorded: Recorded, reference: Reference, bundle: Bundle) -> Followed:
+    """The live path, pose by pose: resampler, embedder, matcher and events as a station has them."""
+    truth, poses = recorded
     aligner = Aligner(open_embedder(bundle), reference)
-    columns: dict[str, list[Any]] = defaultdict(list)
+    steps = [
+        step for t, pose in zip(truth.times_s, poses, strict=True) for step in aligner.push(float(t), float(t), pose)
+    ]
+    (embeddings,) = recordings.embed([np.stack([step.tick.pose for step in steps])], bundle)
+    events = [event for step in steps for event in step.events]
+    ticks_s = [step.tick.time_s for step in steps]
+    return _gathered(truth, reference, embeddings, ticks_s, [s.match for s in steps], events, aligner.detector)
+
+
+def follow_keypoints(recorded: Recorded, reference: Reference) -> Followed:
+    """The control: the same matcher and events, on normalised joints."""
+    truth, poses = recorded
+    rate_hz = reference.info.rate_hz
+    ticks_s, at_ticks = resample_track(truth.times_s, poses, rate_hz)
+    (embeddings,) = recordings.embed_keypoints([at_ticks])
+    matcher, detector = SwitchingMatcher(reference), EventDetector(reference)
+    matches: list[Match] = []
     events: list[Event] = []
-    embeddings: list[NDArray[np.float32]] = []
-    step = aligner.embedder.step
-    aligner.embedder.step = lambda pose: embeddings.append(step(pose)) or embeddings[-1]  # type: ignore[method-assign, func-returns-value]
-    for time_s, pose in zip(truth.times_s, poses, strict=True):
-        for told in aligner.push(float(time_s), float(time_s), pose):
-            columns["times_s"].append(told.tick.time_s)
-            columns["position_s"].append(told.match.position_s)
-            columns["phase"].append(told.match.phase)
-            columns["progress"].append(told.match.cycle_progress)
-            columns["confidence"].append(told.match.confidence)
-            columns["status"].append(told.match.status)
-            events += told.events
-    arrays = {name: np.array(values) for name, values in columns.items()}
+    for time_s, pose, embedding in zip(ticks_s, at_ticks, embeddings, strict=True):
+        seen = bool((pose[:, 2] > 0).any())
+        matches.append(matcher.step(embedding if seen else None, 1 / rate_hz))
+        events += detector.step(matches[-1], float(time_s), float(time_s), seen)
+    return _gathered(truth, reference, embeddings, ticks_s.tolist(), matches, events, detector)
+
+
+def _gathered(
+    truth: Truth,
+    reference: Reference,
+    embeddings: NDArray[np.float32],
+    ticks_s: list[float],
+    matches: list[Match],
+    events: list[Event],
+    detector: EventDetector,
+) -> Followed:
     return Followed(
         truth,
         reference,
-        np.stack(embeddings),
+        embeddings,
+        times_s=np.array(ticks_s),
+        position_s=np.array([m.position_s for m in matches]),
+        phase=np.array([m.phase for m in matches]),
+        progress=np.array([m.cycle_progress for m in matches]),
+        confidence=np.array([m.confidence for m in matches]),
+        status=np.array([m.status for m in matches]),
         events=events,
-        cycles_finished=aligner.detector.cycles_finished,
-        **arrays,
+        cycles_finished=detector.cycles_finished,
     )
 
 

@@ -62,17 +62,17 @@ def _accuracies(condition: str, methods: Mapping[str, Any]) -> list[str]:
 
 
 def _station(figures: Mapping[str, Any]) -> list[str]:
-    rows = ["| figure | value | target |", "|---|---|---|"]
+    rows = ["| figure | lockstep | target | matcher on raw keypoints |", "|---|---|---|---|"]
     for name, value in figures.items():
         if isinstance(value, Mapping):
             continue
-        shown = "–" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+        shown, control = _shown(value), _shown(figures["keypoints"][name])
         if name in TARGETS:
             sign, limit = TARGETS[name]
             met = value is not None and (value >= limit if sign == "≥" else value <= limit)
-            rows.append(f"| {name} | {shown} | {sign} {limit:g} {'✓' if met else '✗'} |")
+            rows.append(f"| {name} | {shown} | {sign} {limit:g} {'✓' if met else '✗'} | {control} |")
         else:
-            rows.append(f"| {name} | {shown} | |")
+            rows.append(f"| {name} | {shown} | | {control} |")
     curve = ", ".join(f"{limit} s: {share:.2f}" for limit, share in figures["deviations_reported_within_s"].items())
     rows += ["", f"Deviations reported within — {curve}.", ""]
     peers = figures.get("peers", {})
@@ -84,3 +84,7 @@ def _station(figures: Mapping[str, Any]) -> list[str]:
         ]
         rows.append("")
     return rows
+
+
+def _shown(value: float | int | None) -> str:
+    return "–" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
