@@ -70,7 +70,7 @@ class Augmentation:
 
 
 NONE = Augmentation(
-    slowest=1.0, fastest=1.0, cut_p=0, pause_p=0, idle_p=0, noise_p=0, rotate_p=0, flip_p=0, roll=0, stretch=0,
+    slowest=1.0, fastest=1.0, pieces=1, cut_p=0, pause_p=0, idle_p=0, noise_p=0, rotate_p=0, flip_p=0, roll=0, stretch=0,
     drop_joint_p=0, drop_limb_p=0, hide_legs_p=0, occlusion_p=0, faint_p=0, crop_shift=0, crop_scale=0,
 )  # fmt: skip
 

@@ -1,0 +1,65 @@
+"""Batches: a function of seed and number, labels that are right, both streams of a recording in step."""
+
+import numpy as np
+import pytest
+import torch
+
+from training.augment import NONE, Augmentation
+from training.batches import VIEWS, Batches
+from training.config import DataConfig
+from training.datasets.stations import load_stations
+from training.recordings import load_recordings
+
+
+@pytest.fixture(scope="module")
+def recordings():
+    return load_recordings(DataConfig(format=None, station_workers=4), "body13", seed=0)
+
+
+def batches(recordings, how=Augmentation(), seed=0, **changes):  # noqa: B008
+    return Batches(
+        recordings, "body13", 20.0, 30, {"grid": 30}, how, seed, budget=400, longest=40, actions=1, **changes
+    )
+
+
+def test_the_same_number_gives_the_same_batch_and_another_gives_another(recordings):
+    a, b, c = batches(recordings)[3, 0], batches(recordings)[3, 0], batches(recordings)[4, 0]
+    assert torch.equal(a.keypoints, b.keypoints)
+    assert a.keypoints.shape != c.keypoints.shape or not torch.equal(a.keypoints, c.keypoints)
+    assert not torch.equal(a.keypoints[:1, :4], batches(recordings)[3, 1].keypoints[:1, :4])
+
+
+def test_two_streams_of_each_recording_stand_side_by_side(recordings):
+    recording = batches(recordings)[0, 0].ticks.recording
+    assert torch.equal(recording[::VIEWS], recording[1::VIEWS])
+    assert len(recording[::VIEWS].unique()) == len(recording) // VIEWS
+
+
+def test_labels_are_where_ticks_are_and_progress_never_goes_back(recordings):
+    batch = batches(recordings)[0, 0]
+    assert not (batch.ticks.mask & ~batch.present).any()
+    for progress, mask in zip(batch.ticks.progress, batch.ticks.mask, strict=True):
+        assert (progress[mask].diff() >= 0).all()
+        assert ((progress >= 0) & (progress <= 1)).all()
+
+
+def test_a_run_up_is_seen_but_has_no_label(recordings):
+    batch = batches(recordings, chain_p=1.0)[0, 0]
+    assert (batch.present & ~batch.ticks.mask).any(dim=1).all()
+
+
+def test_without_augmentation_both_streams_show_the_same(recordings):
+    batch = batches(recordings, NONE, chain_p=0.0, longest=400)[0, 0]
+    torch.testing.assert_close(batch.keypoints[::VIEWS], batch.keypoints[1::VIEWS])
+
+
+def test_stations_are_whole_cycles_with_progress_from_start_to_end():
+    stations = load_stations(workers=3)
+    assert len(stations.dataset.clips) == 6
+    for clip in stations.dataset.clips:
+        progress = stations.progress[clip.id]
+        assert len(progress) == len(clip.poses)
+        assert progress[0] < 0.1
+        assert progress[-1] > 0.9
+        assert np.isfinite(clip.poses).all()
+        assert (clip.poses[clip.poses[..., 2] == 0] == 0).all()
