@@ -17,9 +17,8 @@ def recordings():
 
 
 def batches(recordings, how=Augmentation(), seed=0, **changes):  # noqa: B008
-    return Batches(
-        recordings, "body13", 20.0, 30, {"grid": 30}, how, seed, budget=400, longest=40, actions=1, **changes
-    )
+    settings = {"budget": 400, "longest": 40, "actions": 1} | changes
+    return Batches(recordings, "body13", 20.0, 30, {"grid": 30}, how, seed, **settings)
 
 
 def test_the_same_number_gives_the_same_batch_and_another_gives_another(recordings):
