@@ -31,9 +31,10 @@ from engine.stages import EPOCH, SESSION, runtime_folder, stage_names
 from engine.store import Store
 
 HANG_S = 1.2
-"""Without a beat for this long a stage hangs."""
-PATIENCE_S = {"capture": 15.0}
-"""Cameras may take this long to open."""
+"""Without a beat for this long a stage hangs. Doubled with each failure in a row, up to eightfold: on a machine that has more
+to do than it can, killing what is merely slow would only add to it."""
+OPENING_S = {"capture": 15.0}
+"""Until the first beat a stage has longer: 5 s, and a camera longer still."""
 PREPARE_S = 120.0
 STEADY_S = 10.0
 """A stage that ran for this long has recovered: the next failure is a first one again."""
@@ -176,7 +177,9 @@ class Supervisor:
         if process is None:
             return
         status = process.status
-        patience_s = PATIENCE_S.get(post.stage, HANG_S) if process.heard_s <= process.started_s else HANG_S
+        opening = process.heard_s <= process.started_s
+        patience_s = OPENING_S.get(post.stage, 5.0) if opening else HANG_S
+        patience_s *= 2 ** min(post.backoff.attempts, 3)
         if status is None and process.silent_s() < patience_s:
             if time.monotonic() - process.started_s > STEADY_S:
                 post.backoff.reset()
