@@ -137,12 +137,12 @@ class Batches:
 
     def _typical_ticks(self, pool: Sequence[int]) -> float:
         ticks = [len(self.recordings[i].poses) / self.recordings[i].rate_hz * self.rate_hz for i in pool]
-        return float(min(np.median(ticks), self.longest))
+        return min(float(np.median(ticks)), float(self.longest))
 
     def _window(self, pool: Sequence[int], rng: np.random.Generator) -> tuple[float, float]:
         """The part of long recordings that a group shows: shared, so that its streams overlap."""
-        ticks = np.median([len(self.recordings[i].poses) / self.recordings[i].rate_hz for i in pool]) * self.rate_hz
-        share = min(1.0, self.longest / ticks)
+        seconds = float(np.median([len(self.recordings[i].poses) / self.recordings[i].rate_hz for i in pool]))
+        share = min(1.0, self.longest / (seconds * self.rate_hz))
         start = rng.uniform(0, 1 - share)
         return start, start + share
 

@@ -81,7 +81,7 @@ def _draw(
 
 
 @numba.njit(cache=True, inline="always")
-def _put(out, n, token, feature, value, half):  # type: ignore[no-untyped-def]
+def _put(out, n, token, feature, value, half):
     if half:  # the upper half of a float32, rounded to nearest
         bits = np.float32(value).view(np.uint32)
         out[n, token, feature] = np.uint16((bits + np.uint32(0x8000)) >> np.uint32(16))
@@ -90,7 +90,7 @@ def _put(out, n, token, feature, value, half):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(fastmath=True, cache=True)
-def _segment(plane, grid, a, b, sigma):  # type: ignore[no-untyped-def]
+def _segment(plane, grid, a, b, sigma):
     """Draws one joint or limb; the box (left, right, top, bottom) it touches, empty where it is not drawn."""
     confidence = min(a[2], b[2])
     if confidence < LEAST_CONFIDENCE:
