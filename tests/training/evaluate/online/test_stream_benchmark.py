@@ -1,0 +1,81 @@
+"""The stream benchmark: its figures on cases worked out by hand, its peers, and a rendered station end to end."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from engine.sources.rendered import Deviation, StationParams
+from training.evaluate.online import peers, penn, recordings, scores, stations, tables
+
+
+def test_the_end_of_a_cycle_is_next_to_its_start():
+    assert scores.circular_error(np.array([0.1, 5.0]), np.array([9.9, 4.0]), 10.0) == pytest.approx([0.2, 1.0])
+
+
+def test_calibration_error_is_the_gap_between_confidence_and_being_right():
+    confidence = np.full(100, 0.75)
+    assert scores.calibration_error(confidence, np.arange(100) < 75) == pytest.approx(0.0)
+    assert scores.calibration_error(confidence, np.arange(100) < 25) == pytest.approx(0.5)
+
+
+def test_recovery_is_counted_from_the_jump_and_only_once_it_lasts():
+    times_s = np.arange(0, 5, 0.1)
+    aligned = np.ones(50, bool)
+    aligned[10:20] = False
+    aligned[15] = True
+    assert scores.recovery_s(times_s, aligned, [1.0]) == pytest.approx([1.0])
+    assert scores.recovery_s(times_s, np.zeros(50, bool), [1.0]) == [np.inf]
+
+
+def test_told_events_are_paired_with_the_true_ones_once():
+    pairs, missed, false = scores.pair_events([(1.0, 2.0), (10.0, 10.0)], [1.5, 1.6, 20.0], 0.5)
+    assert (pairs, missed, false) == ([(0, 0)], [1], [1, 2])
+    assert scores.f1(1, 1, 2) == pytest.approx(0.4)
+
+
+def test_a_swap_is_one_mistake_in_order_and_two_edits():
+    truth, told = np.repeat([0, 1, 2, 3], 5), np.repeat([0, 2, 1, 3], 5)
+    assert scores.edit_score(truth, told) == 0.5
+    assert scores.order_score(truth, told) == 0.75
+    assert scores.segmental_f1(truth, truth, 0.5) == (4, 0, 0)
+    assert scores.segmental_f1(truth, np.where(truth == 2, -1, truth), 0.5) == (3, 1, 0)
+
+
+@pytest.mark.parametrize("name", ["argmax", "spring", "dtw", "frame_counter", "t/T"])
+def test_every_peer_follows_the_reference_itself(name):
+    rng = np.random.default_rng(0)
+    work = np.cumsum(rng.normal(size=(60, 16)), axis=0)
+    work = (work / np.linalg.norm(work, axis=1, keepdims=True)).astype(np.float32)
+    assert np.abs(peers.PEERS[name](work, work, 1) - np.arange(60)).mean() < 3
+
+
+def test_labels_become_phases_on_the_clock_of_the_clip():
+    phases = recordings.phases_of(np.array([0, 0, 1, 1, 1, 0]), 2.0)
+    assert [(p.name, p.start_s, p.end_s) for p in phases] == [("0", 0, 1), ("1", 1, 2.5), ("0.5", 2.5, 3)]
+
+
+def test_an_environment_without_matchmaker_is_named_with_the_reason(tmp_path):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho no such thing >&2\nexit 1\n")
+    python.chmod(0o755)
+    assert penn.find_matchmaker(str(python)) == (None, f"{python} cannot import pymatchmaker (no such thing)")
+
+
+def test_a_station_is_followed_and_scored_on_raw_keypoints():
+    bundle = SimpleNamespace(info=SimpleNamespace(rate_hz=20.0, name="joints", layout="body13"), sha256="0" * 64)
+    takes = [StationParams.random(4, cycles=1, idle_s=1.0)]
+    worker = StationParams.random(5, cycles=2, deviations=(Deviation("repeat", phase=2, cycle=2),))
+    reference = stations.station_reference([stations.jittered_joints(t) for t in takes], bundle, "keypoints")
+    followed = stations.follow_keypoints(stations.jittered_joints(worker), reference)
+    figures = stations.score([followed])
+    assert figures["phase_accuracy"] > 0.8 and figures["cycles_true"] == 2
+    assert stations.peer_figures([followed])["argmax"]["phase_accuracy"] < figures["phase_accuracy"]
+    record = {
+        "command": "x",
+        "bundle": "b",
+        "seed": 0,
+        "machine": "m",
+        "station_joints": figures | {"keypoints": figures},
+    }
+    assert "| phase_accuracy |" in tables.markdown(record)
