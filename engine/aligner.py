@@ -89,7 +89,9 @@ class Aligner:
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         def of(part: str) -> dict[str, NDArray[Any]]:
-            return {name.removeprefix(part + "/"): array for name, array in state.items() if name.startswith(part + "/")}
+            return {
+                name.removeprefix(part + "/"): array for name, array in state.items() if name.startswith(part + "/")
+            }
 
         self._resampler.restore(of("resampler"))
         self.embedder.restore(of("embedder"))

@@ -68,14 +68,22 @@ class Timeline:
 
     def segments(self, column: str = "phase") -> list[tuple[str, float, float]]:
         """Stretches of one phase: (name, start, end) on the capture clock, in order; idle and off task left out."""
-        times_s, phase, cycle = self.column("time_s"), self.column(column), self.column(column.replace("phase", "cycle"))
+        times_s, phase, cycle = (
+            self.column("time_s"),
+            self.column(column),
+            self.column(column.replace("phase", "cycle")),
+        )
         if not len(times_s):
             return []
         changes = np.flatnonzero((np.diff(phase) != 0) | ((np.diff(cycle) != 0) & (phase[1:] >= 0))) + 1
         starts, ends = [0, *changes], [*changes, len(phase)]
         step_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.0
         return [
-            (self.phase_names[phase[a]], float(times_s[a]), float(times_s[b] if b < len(times_s) else times_s[-1] + step_s))
+            (
+                self.phase_names[phase[a]],
+                float(times_s[a]),
+                float(times_s[b] if b < len(times_s) else times_s[-1] + step_s),
+            )
             for a, b in zip(starts, ends, strict=True)
             if phase[a] >= 0
         ]
