@@ -86,8 +86,9 @@ TARGETS = (
 
 
 def page(folder: Path) -> str:
-    """The page from the records in `folder`. Raises DataError if the offline record is missing or broken."""
-    record = _record(folder / "offline.json")
+    """The page from the records in `folder`; what was not recorded is "not measured". Raises DataError for a broken record."""
+    offline = folder / "offline.json"
+    record = _record(offline) if offline.is_file() else {}
     notes = folder / "notes.md"
     lines = [
         "# Results",
@@ -102,7 +103,12 @@ def page(folder: Path) -> str:
     ]
     if notes.is_file():
         lines += [notes.read_text(encoding="utf-8").strip(), ""]
-    lines += ["## Offline evaluation", "", markdown(record)]
+    lines += ["## Offline evaluation", ""]
+    lines += (
+        [markdown(record)]
+        if record
+        else ["Not recorded: run `lockstep evaluate offline --json docs/results/offline.json`."]
+    )
     for path in sorted(folder.glob("*ablation*.json")):
         lines += ["", *ablation_markdown(_record(path))]
     return "\n".join(lines).rstrip() + "\n"

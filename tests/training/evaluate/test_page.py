@@ -1,0 +1,26 @@
+"""The results page says what was reached, what was missed by how much, and what was never measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.errors import DataError
+from training.evaluate.page import TARGETS, page
+
+
+def test_each_target_is_reached_missed_by_so_much_or_not_measured() -> None:
+    record = {"paper": {"lockstep": {"acc@1.0": 97.0, "acc@0.1": 91.5, "ap@5": None}}}
+    rows = {row[0].split(": ")[1]: row[2:] for row in (target.row(record) for target in TARGETS[:5])}
+    assert rows["accuracy, all labels (%)"] == ["97.0", "reached"]
+    assert rows["accuracy, 10 % of the labels (%)"] == ["91.5", "missed by 1.5"]
+    assert rows["AP@5 (%)"] == ["not measured", "–"] == rows["progress R²"]
+
+
+def test_a_page_without_records_says_so_and_a_broken_record_is_refused(tmp_path: Path) -> None:
+    text = page(tmp_path)
+    assert text.count("not measured") == len(TARGETS) and "Not recorded" in text
+    (tmp_path / "offline.json").write_text("{")
+    with pytest.raises(DataError, match="cannot read"):
+        page(tmp_path)
