@@ -1,0 +1,34 @@
+"""`lockstep align`: two tracks in, path, pictures and video out."""
+
+import csv
+
+import cv2
+import numpy as np
+import pytest
+
+from clients.cli import main
+from engine.pose.track import PoseTrack
+
+
+def test_two_tracks_are_aligned_into_a_folder(tmp_path, walk, tiny_bundle):
+    for name, poses in (("a", walk), ("b", np.repeat(walk, 2, axis=0)[:90])):
+        PoseTrack(poses, np.arange(len(poses)) / 30, "body13", (640, 480), name).save(tmp_path / f"{name}.npz")
+    arguments = ["align", str(tmp_path / "a.npz"), str(tmp_path / "b.npz"), "-o", str(tmp_path / "out")]
+    with pytest.raises(SystemExit) as end:
+        main([*arguments, "--bundle", str(tiny_bundle.folder)])
+    assert end.value.code == 0
+    with (tmp_path / "out" / "path.csv").open() as file:
+        rows = [(float(row["a_s"]), float(row["b_s"])) for row in csv.DictReader(file)]
+    assert rows == sorted(rows) and rows[0] == (0.0, 0.0)
+    for picture in ("path.png", "correspondence.png", "live.png"):
+        assert cv2.imread(str(tmp_path / "out" / picture)).std() > 5
+    video = cv2.VideoCapture(str(tmp_path / "out" / "aligned.mp4"))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == pytest.approx(40, abs=2)
+
+
+def test_a_missing_recording_is_one_clear_line(tmp_path, tiny_bundle, capsys):
+    arguments = ["align", str(tmp_path / "no.npz"), str(tmp_path / "no.npz"), "-o", str(tmp_path / "out")]
+    with pytest.raises(SystemExit) as end:
+        main([*arguments, "--bundle", str(tiny_bundle.folder)])
+    assert end.value.code == 2
+    assert "no.npz" in capsys.readouterr().err
