@@ -1,6 +1,6 @@
 """The demonstration: one rendered worker shows the procedure, another one does it, live, through the real pose estimator.
 
-    expert's recordings → poses → reference;   other worker → camera process → poses → live phase, compared with the truth
+expert's recordings → poses → reference;   other worker → camera process → poses → live phase, compared with the truth
 """
 
 from __future__ import annotations

@@ -55,7 +55,9 @@ def timeline_figure(timeline: Timeline) -> Figure:
         progress.plot(times_s, _gapped(timeline.column("truth_progress"), at_work), color="#98a2b3", lw=4, label="true")
     working = timeline.column("phase") >= 0
     progress.plot(times_s, _gapped(timeline.column("cycle_progress"), working), color=_INK, lw=1.3, label="found")
-    progress.fill_between(times_s, 0, timeline.column("confidence"), color="#56b4e9", alpha=0.18, lw=0, label="confidence")
+    progress.fill_between(
+        times_s, 0, timeline.column("confidence"), color="#56b4e9", alpha=0.18, lw=0, label="confidence"
+    )
     progress.set_ylim(0, 1.04)
     progress.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9)
 
@@ -89,7 +91,15 @@ def _phase_strip(axis: Any, timeline: Timeline) -> None:
     handles = [Patch(color=phase_colour(i), label=name) for i, name in enumerate(names)]
     seen = [name for name in _STATUS_COLOURS if (status == STATUSES.index(name)).any()]
     handles += [Patch(color=_STATUS_COLOURS[name], label=name.replace("_", " ")) for name in seen]
-    axis.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1.02), ncols=10, frameon=False, fontsize=9, borderaxespad=0)
+    axis.legend(
+        handles=handles,
+        loc="lower left",
+        bbox_to_anchor=(0, 1.02),
+        ncols=10,
+        frameon=False,
+        fontsize=9,
+        borderaxespad=0,
+    )
 
 
 def _event_marks(axis: Any, events: list[Event]) -> None:
@@ -100,7 +110,16 @@ def _event_marks(axis: Any, events: list[Event]) -> None:
         symbol, colour = _MARKS[kind]
         for event in events:
             if event.event == kind:
-                axis.text(event.time_s, 0.68, symbol, color=colour, ha="center", va="center", fontsize=11, family="DejaVu Sans")
+                axis.text(
+                    event.time_s,
+                    0.68,
+                    symbol,
+                    color=colour,
+                    ha="center",
+                    va="center",
+                    fontsize=11,
+                    family="DejaVu Sans",
+                )
                 axis.plot([event.time_s] * 2, [0, 0.45], color=colour, lw=0.8)
     legend = "    ".join(f"{_MARKS[kind][0]} {kind.replace('_', ' ')}" for kind in kinds)
     axis.text(0, -0.75, legend or "no events", transform=axis.transAxes, color=_SOFT, fontsize=9, family="DejaVu Sans")

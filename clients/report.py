@@ -33,22 +33,37 @@ _ALERTS = {
 
 
 def write_report(
-    path: Path, title: str, subtitle: str, figures: dict[str, str], timeline: Timeline, latency: dict[str, dict[str, float]], picture: Path
+    path: Path,
+    title: str,
+    subtitle: str,
+    figures: dict[str, str],
+    timeline: Timeline,
+    latency: dict[str, dict[str, float]],
+    picture: Path,
 ) -> None:
     """Writes the page. `figures` are headline values by label; `picture` is the timeline's PNG, embedded."""
     image = base64.b64encode(picture.read_bytes()).decode()
     body = [
         f"<h1>{html.escape(title)}</h1><p class=sub>{html.escape(subtitle)}</p><div class=figures>",
-        *(f"<div class=figure><b>{html.escape(value)}</b><span>{html.escape(label)}</span></div>" for label, value in figures.items()),
+        *(
+            f"<div class=figure><b>{html.escape(value)}</b><span>{html.escape(label)}</span></div>"
+            for label, value in figures.items()
+        ),
         f'</div><h2>Timeline</h2><img alt="Timeline of phases, rate and events" src="data:image/png;base64,{image}">',
         "<h2>Cycles</h2>",
         _table(["cycle", "finished at", "duration", *timeline.phase_names], _cycle_rows(timeline)),
         "<h2>Events</h2>",
-        _table(["time", "event", "phase", "cycle", "confidence", "noticed after"], [_event_row(event) for event in timeline.events]),
+        _table(
+            ["time", "event", "phase", "cycle", "confidence", "noticed after"],
+            [_event_row(event) for event in timeline.events],
+        ),
         "<h2>Latency, milliseconds per frame or tick</h2>",
         _table(
             ["stage", "p50", "p95", "p99", "samples"],
-            [[stage, f"{v['p50']:.2f}", f"{v['p95']:.2f}", f"{v['p99']:.2f}", f"{v['count']:.0f}"] for stage, v in latency.items()],
+            [
+                [stage, f"{v['p50']:.2f}", f"{v['p95']:.2f}", f"{v['p99']:.2f}", f"{v['count']:.0f}"]
+                for stage, v in latency.items()
+            ],
         ),
     ]
     path.write_text(
@@ -65,7 +80,9 @@ def _cycle_rows(timeline: Timeline) -> list[list[str]]:
             durations: Any = event.details.get("durations_s") or []
             total = event.details.get("duration_s")
             whole = f"{total:.1f} s" if isinstance(total, float) else f"{sum(durations):.1f} s"
-            rows.append([str(event.cycle), f"{event.time_s:.1f} s", whole, *(f"{seconds:.1f} s" for seconds in durations)])
+            rows.append(
+                [str(event.cycle), f"{event.time_s:.1f} s", whole, *(f"{seconds:.1f} s" for seconds in durations)]
+            )
     return rows
 
 
@@ -73,7 +90,14 @@ def _event_row(event: Event) -> list[str]:
     name = html.escape(event.event.replace("_", " "))
     label = f"<span class=bad>{name}</span>" if event.event in _ALERTS else name
     delay = max(0.0, event.noticed_s - event.time_s)
-    return [f"{event.time_s:.2f} s", label, html.escape(event.phase or ""), str(event.cycle), f"{event.confidence:.2f}", f"{delay:.2f} s"]
+    return [
+        f"{event.time_s:.2f} s",
+        label,
+        html.escape(event.phase or ""),
+        str(event.cycle),
+        f"{event.confidence:.2f}",
+        f"{delay:.2f} s",
+    ]
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

@@ -24,7 +24,13 @@ def summary(station: Station, timeline: Timeline) -> dict[str, Any]:
         "cycles_counted": timeline.cycles_counted,
         "phases": [[name, round(start, 3), round(end, 3)] for name, start, end in timeline.segments()],
         "events": [
-            {"event": e.event, "time_s": round(e.time_s, 3), "noticed_s": round(e.noticed_s, 3), "cycle": e.cycle, "phase": e.phase}
+            {
+                "event": e.event,
+                "time_s": round(e.time_s, 3),
+                "noticed_s": round(e.noticed_s, 3),
+                "cycle": e.cycle,
+                "phase": e.phase,
+            }
             for e in timeline.events
         ],
         "after_pose_p95_ms": latency.get("after_pose", {}).get("p95", 0.0),
@@ -38,14 +44,23 @@ def write_json(path: Path, figures: dict[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"cannot write {path}", found=error.strerror or str(error), next_step="Choose another --json file.") from None
+        raise ConfigError(
+            f"cannot write {path}", found=error.strerror or str(error), next_step="Choose another --json file."
+        ) from None
 
 
-def write_pictures(folder: Path, title: str, subtitle: str, figures: dict[str, str], station: Station, timeline: Timeline) -> list[Path]:
-    """`timeline.png` and `report.html` in `folder`; returns their paths."""
+def write_pictures(
+    folder: Path, title: str, subtitle: str, figures: dict[str, str], station: Station, timeline: Timeline
+) -> list[Path]:
+    """`timeline.png` and `report.html` in `folder`; returns their paths. Raises ConfigError if they cannot be written."""
     from clients.plots import timeline_figure
 
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write into {folder}", found=error.strerror or str(error), next_step="Choose another folder."
+        ) from None
     picture, page = folder / "timeline.png", folder / "report.html"
     figure = timeline_figure(timeline)
     figure.savefig(picture, dpi=130, bbox_inches="tight")

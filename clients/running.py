@@ -39,7 +39,9 @@ def run_station(config: StationConfig, *, headless: bool, json_file: Path | None
                 "frames per second": f"{figures['fps']:.1f}",
                 "after pose, p95": f"{figures['after_pose_p95_ms']:.1f} ms",
             }
-            for path in write_pictures(report, f"Station {config.station}", station.source.name, shown, station, timeline):
+            for path in write_pictures(
+                report, f"Station {config.station}", station.source.name, shown, station, timeline
+            ):
                 console.print(f"written: {path}")
     if json_file is not None:
         write_json(json_file, figures)

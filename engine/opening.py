@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from engine.aligner import Aligner
 from engine.bundle import open_bundle
@@ -48,6 +49,8 @@ def open_station(
     `source` instead of the configured one (a replay); `tap` sees each frame with the pose located in it (a recorder).
     """
     with ExitStack() as closing:
+        # The matrices of one station are small: threads of the linear algebra would only wait for the pose estimator's.
+        closing.enter_context(threadpool_limits(1, user_api="blas"))
         area = region(config.pose.region) if config.pose.region else None
         aligner = open_aligner(config)
         store = closing.enter_context(Store(config.store.url or "sqlite://"))

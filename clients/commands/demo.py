@@ -14,7 +14,9 @@ def command(
     bundle: Annotated[str | None, typer.Option(help="Bundle to use (default: the shipped one).")] = None,
     headless: Annotated[bool, typer.Option("--headless", help="No terminal view.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for timeline.png and report.html.")] = Path("out/demo"),
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for timeline.png and report.html.")] = Path(
+        "out/demo"
+    ),
 ) -> None:
     """An expert's recordings become a reference; another worker, who pauses once and skips a phase, is followed live."""
     from rich.console import Console
@@ -52,9 +54,9 @@ def command(
         for label, value in shown.items():
             table.add_row(label, f"[bold]{value}")
         console.print(table)
+        if json_file is not None:
+            write_json(json_file, figures)
         title = "Lockstep demo"
         subtitle = f"Another worker than the expert's, rendered (seed {seed}), found by MediaPipe in real pixels, followed in real time."
         for path in write_pictures(output, title, subtitle, shown, station, timeline):
             console.print(f"written: {path}")
-    if json_file is not None:
-        write_json(json_file, figures)

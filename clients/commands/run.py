@@ -9,14 +9,19 @@ import typer
 
 
 def command(
-    station: Annotated[Path | None, typer.Argument(help="STATION.yaml; see configs/stations/ and docs/stations.md.")] = None,
+    station: Annotated[
+        Path | None, typer.Argument(help="STATION.yaml; see configs/stations/ and docs/stations.md.")
+    ] = None,
     source: Annotated[
         str | None, typer.Option(help="Webcam number, video, rtsp:// URL, folder of images, track (.npz), or synth:… .")
     ] = None,
     reference: Annotated[Path | None, typer.Option(help="Reference made by `lockstep reference build`.")] = None,
-    bundle: Annotated[str | None, typer.Option(help="Bundle the reference was made with (default: the shipped one).")] = None,
+    bundle: Annotated[
+        str | None, typer.Option(help="Bundle the reference was made with (default: the shipped one).")
+    ] = None,
     policy: Annotated[
-        str | None, typer.Option(help="freshest: live, newest frame wins. every: nothing is dropped. Default: by source.")
+        str | None,
+        typer.Option(help="freshest: live, newest frame wins. every: nothing is dropped. Default: by source."),
     ] = None,
     headless: Annotated[bool, typer.Option("--headless", help="No terminal view.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the run's figures here when it ends.")] = None,

@@ -10,7 +10,9 @@ from engine.errors import ConfigError
 
 
 def lockstep(*arguments):
-    return subprocess.run([sys.executable, "-m", "clients.cli", *arguments], capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        [sys.executable, "-m", "clients.cli", *arguments], capture_output=True, text=True, timeout=120
+    )
 
 
 def test_help_names_every_command_without_importing_anything_heavy():
