@@ -7,8 +7,8 @@ Batch number n of a run is a function of (seed, n, rank) alone, so a resumed run
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -70,6 +70,8 @@ class Batches:
     """Actions in one batch."""
     chain_p: float = 0.3
     """Of a cyclic action: another execution goes before, so that a stream need not begin with a beginning."""
+    emphasis: Mapping[str, float] = field(default_factory=dict)
+    """Action → factor on how often it comes."""
 
     def __getitem__(self, key: tuple[int, int]) -> Batch:
         """Batch `number` of process `rank`."""
@@ -78,7 +80,7 @@ class Batches:
         by_action = self._by_action()
         names = list(by_action)
         # Actions of many recordings come more often, but not in proportion: the square root.
-        weights = np.sqrt([len(by_action[name]) for name in names])
+        weights = np.sqrt([len(by_action[name]) for name in names]) * [self.emphasis.get(name, 1.0) for name in names]
         first = int(rng.choice(len(names), p=weights / weights.sum()))
         lengths = np.array([self._typical_ticks(by_action[name]) for name in names])
         # Actions of like length together: less padding.

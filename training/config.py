@@ -28,6 +28,8 @@ class DataConfig(Section):
     """Leave out the training clips on which `training.evaluate.probe` chooses configurations."""
     station_workers: Annotated[int, Field(ge=0)] = 0
     """Rendered workers, two cycles each."""
+    station_tracks: Path | None = None
+    """Folder of workers recorded through the pose estimator (see `training.datasets.station_tracks`)."""
 
     @field_validator("format")
     @classmethod
@@ -44,6 +46,8 @@ class BatchConfig(Section):
     longest: PositiveInt = 80
     actions: PositiveInt = 2
     chain_p: Annotated[float, Field(ge=0, le=1)] = 0.3
+    emphasis: dict[str, PositiveFloat] = Field(default_factory=dict)
+    """Action → how many times as often it comes as its number of recordings alone would have it."""
 
 
 class ScheduleConfig(Section):
@@ -87,6 +91,8 @@ class TrainingConfig(Section):
     objectives: Annotated[tuple[ObjectiveConfig, ...], Field(min_length=1)]
     batches: BatchConfig = BatchConfig()
     schedule: ScheduleConfig
+    start_from: Path | None = None
+    """Checkpoint whose weights are the first ones; null: random."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "bf16-mixed"
     checkpoint_every: PositiveInt = 100
 

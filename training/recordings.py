@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from engine.errors import DataError
@@ -10,6 +12,8 @@ from training.batches import Recording
 from training.config import DataConfig
 from training.datasets import read
 from training.datasets.location import data_folder
+from training.datasets.station_tracks import load_station_tracks
+from training.datasets.stations import StationClips, load_stations
 from training.evaluate.probe import is_tuning
 
 # Actions whose end is where they begin, so that one follows another.
@@ -57,15 +61,12 @@ def load_recordings(config: DataConfig, layout: str, seed: int) -> list[Recordin
                     handed=clip.action in HANDED,
                 )
             )
-    if config.station_workers:
-        from training.datasets.stations import ACTION, load_stations
-
-        stations = load_stations(config.station_workers, seed)
+    for stations in _stations(config, seed):
         recordings += [
             Recording(
                 skeleton.convert(clip.poses, clip.layout, layout),
                 clip.rate_hz,
-                ACTION,
+                clip.action,
                 stations.progress[clip.id],
                 cyclic=True,
                 handed=True,
@@ -80,3 +81,11 @@ def load_recordings(config: DataConfig, layout: str, seed: int) -> list[Recordin
             next_step="Correct `data:`.",
         )
     return recordings
+
+
+def _stations(config: DataConfig, seed: int) -> Iterator[StationClips]:
+    """Rendered workers: their joints made to look estimated, and their joints as really estimated."""
+    if config.station_workers:
+        yield load_stations(config.station_workers, seed)
+    if config.station_tracks is not None:
+        yield load_station_tracks(config.station_tracks)

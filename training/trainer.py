@@ -26,7 +26,7 @@ from torch import Tensor
 from engine.errors import ConfigError, DataError
 from models.lockstep_net import LockstepNet
 from training.batches import Batch, Batches
-from training.checkpoint import Checkpoint, save_checkpoint, save_tensors, write_json
+from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, save_tensors, write_json
 from training.config import TrainingConfig
 from training.objectives import OBJECTIVES
 from training.packing import Packed
@@ -48,6 +48,8 @@ def train(config: TrainingConfig, folder: Path, *, resume: bool = False, report:
     fabric.seed_everything(config.seed, verbose=False)
     _prepare_folder(folder, config, resume, fabric)
     net = LockstepNet(config.network())
+    if config.start_from is not None:
+        net.load_state_dict(load_checkpoint(config.start_from).net.state_dict())
     recordings = load_recordings(config.data, config.network().layout, config.seed)
     batches = Batches(
         recordings,
@@ -61,6 +63,7 @@ def train(config: TrainingConfig, folder: Path, *, resume: bool = False, report:
         longest=config.batches.longest,
         actions=min(config.batches.actions, len({recording.action for recording in recordings})),
         chain_p=config.batches.chain_p,
+        emphasis=config.batches.emphasis,
     )
     schedule = config.schedule
     packed = Packed(net, sparse=fabric.device.type == "cpu")

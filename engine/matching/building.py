@@ -19,7 +19,7 @@ from engine.reference import Phase, Reference, ReferenceInfo
 
 APART_S = 0.5
 """Positions at least this far apart count as unmatched."""
-TEMPER = 1.0
+TEMPER = 0.25
 COPIES = 6
 ANOTHER_PERSON = 0.3
 """Median 1 − cosine between two people at the same moment, as a share of that between different moments of one of them:
