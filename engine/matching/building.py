@@ -21,6 +21,8 @@ APART_S = 0.5
 """Positions at least this far apart count as unmatched."""
 TEMPER = 0.25
 COPIES = 6
+STRANGERS = 400
+"""Random directions that stand for what a reference has never seen."""
 ANOTHER_PERSON = 0.3
 """Median 1 − cosine between two people at the same moment, as a share of that between different moments of one of them:
 0.1–0.6 over the actions of the tuning split."""
@@ -112,7 +114,11 @@ def fit_emission(
         unmatched.append(similarity[distance >= apart])
     good, bad = np.concatenate(matched), np.concatenate(unmatched)
     slope, offset = fit_pairs(good[np.isfinite(good)], bad if len(bad) else np.zeros(1))
-    return EmissionFit(slope, offset, TEMPER)
+    # Whatever has nothing to do with the work must score below zero even where it happens to fit best: pairs within the
+    # work cannot tell where that is.
+    strangers = unit(rng.normal(size=(STRANGERS, templates.shape[2]))) @ templates.reshape(-1, templates.shape[2]).T
+    best = float(np.quantile(strangers.max(axis=1), 0.95))
+    return EmissionFit(slope, min(offset, -slope * best), TEMPER)
 
 
 def _distance(positions: NDArray[np.float64], count: int, cyclic: bool) -> NDArray[np.float64]:
