@@ -138,15 +138,16 @@ class Publisher:
     def _shut_out_the_revoked(self) -> None:
         """Keys are checked when a connection is made; so when one is revoked, all connections are made anew."""
         members = self._access.members()
-        revoked, self._members = self._members - members, members
-        if not revoked:
+        if not self._members - members:
+            self._members = members
             return
-        with self._turn:
+        with self._turn:  # until this is done nothing is sent, so the revoked hear nothing more
             self._publish.close(linger=0)
             self._publish = self._bind(zmq.PUB, self.address)
             if self._requests is not None and self.request_address is not None:
                 self._requests.close(linger=0)
                 self._requests = self._bind(zmq.ROUTER, self.request_address)
+            self._members = members
         log.info("a key was revoked: all peers have to connect again")
 
     def _send(self, part: bytes) -> None:

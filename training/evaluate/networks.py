@@ -104,7 +104,7 @@ def _padded(net: LockstepNet) -> _Embed:
     from training.packing import Packed
 
     net = net.eval()
-    run = net if len(net.cross) else Packed(net, sparse=True)  # the same, in half the time
+    run = net if len(net.cross) else Packed(net, sparse=True).eval()  # the same, in half the time
 
     @torch.inference_mode()
     def embed(recordings: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
