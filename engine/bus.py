@@ -66,9 +66,10 @@ class Publisher:
         self._context = zmq.Context()
         self._closing = threading.Event()
         self._guard = None
+        self._members: set[str] = set()
+        """Public keys of those who were let in since the sockets were bound."""
         try:
-            self._guard = self._access.guard(self._context)
-            self._members = self._access.members()
+            self._guard = self._access.guard(self._context, self._members)
             self._publish = self._bind(zmq.PUB, publish)
             self._requests = self._bind(zmq.ROUTER, requests) if requests else None
         except BaseException:
@@ -138,8 +139,7 @@ class Publisher:
     def _shut_out_the_revoked(self) -> None:
         """Keys are checked when a connection is made; so when one is revoked, all connections are made anew."""
         members = self._access.members()
-        if not self._members - members:
-            self._members = members
+        if self._members <= members:
             return
         with self._turn:  # until this is done nothing is sent, so the revoked hear nothing more
             self._publish.close(linger=0)
@@ -147,7 +147,7 @@ class Publisher:
             if self._requests is not None and self.request_address is not None:
                 self._requests.close(linger=0)
                 self._requests = self._bind(zmq.ROUTER, self.request_address)
-            self._members = members
+            self._members &= members
         log.info("a key was revoked: all peers have to connect again")
 
     def _send(self, part: bytes) -> None:

@@ -98,13 +98,18 @@ class Access:
             socket.curve_server = True
             socket.zap_domain = _DOMAIN.encode()
 
-    def guard(self, context: zmq.Context[zmq.Socket[bytes]]) -> ThreadAuthenticator | None:
-        """Start to check who connects to the sockets of a context; stop it before the context ends."""
+    def guard(
+        self, context: zmq.Context[zmq.Socket[bytes]], admitted: set[str] | None = None
+    ) -> ThreadAuthenticator | None:
+        """Start to check who connects to the sockets of a context; stop it before the context ends.
+
+        The public keys of all who were let in are added to `admitted`.
+        """
         if self.keys is None:
             return None
         guard = ThreadAuthenticator(context)
         guard.start()
-        guard.configure_curve_callback(_DOMAIN, _AllowList(self.keys))
+        guard.configure_curve_callback(_DOMAIN, _AllowList(self.keys, admitted if admitted is not None else set()))
         return guard
 
     def members(self) -> frozenset[str]:
@@ -129,11 +134,16 @@ class ClientKeys:
 class _AllowList:
     """What pyzmq's authenticator asks at each handshake; `key` is Z85."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, admitted: set[str]) -> None:
+        self.folder, self._admitted = folder, admitted
 
     def callback(self, domain: str, key: bytes) -> bool:
-        return key.decode() in {_own(self.folder, "public.key"), *authorized(self.folder).values()}
+        own = _own(self.folder, "public.key")
+        if key.decode() not in {own, *authorized(self.folder).values()}:
+            return False
+        if key.decode() != own:
+            self._admitted.add(key.decode())
+        return True
 
 
 def is_local(address: str) -> bool:
