@@ -7,6 +7,7 @@ jumps). pymatchmaker takes part where a Python that has it is named with --match
 from __future__ import annotations
 
 import os
+from functools import partial
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(name, "1")
@@ -136,7 +137,7 @@ def main() -> None:
         gc.collect()
         before = process.memory_info().rss
         matcher = SwitchingMatcher(reference)
-        rows = {"lockstep": timed(lambda seen, m=matcher: m.step(seen, 1 / RATE_HZ), stream)}
+        rows = {"lockstep": timed(partial(matcher.step, dt_s=1 / RATE_HZ), stream)}
         record["memory_mib"][ticks] = {
             "grown": (process.memory_info().rss - before) / 2**20,
             "arrays": sum(a.nbytes for a in vars(matcher).values() if isinstance(a, np.ndarray)) / 2**20

@@ -42,7 +42,7 @@ def write_side_by_side(
         picture = np.hstack(panels)
         if writer is None:
             size = (picture.shape[1], picture.shape[0])
-            writer = cv2.VideoWriter(str(output), cv2.VideoWriter_fourcc(*"mp4v"), rate_hz, size)
+            writer = cv2.VideoWriter(str(output), cv2.VideoWriter.fourcc(*"mp4v"), rate_hz, size)
             if not writer.isOpened():
                 raise SourceError(f"cannot write {output}", expected="a video file name such as aligned.mp4")
         writer.write(picture)

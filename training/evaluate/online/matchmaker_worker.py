@@ -19,7 +19,7 @@ from matchmaker.dp.oltw_dixon import OnlineTimeWarpingDixonFrame  # noqa: E402
 FOLLOWERS = {"arzt": OnlineTimeWarpingArztFrame, "dixon": OnlineTimeWarpingDixonFrame}
 
 
-def follow(kind, reference, stream, rate_hz):  # type: ignore[no-untyped-def]
+def follow(kind, reference, stream, rate_hz):
     ticks = np.arange(len(reference), dtype=np.float32)
     window_s = min(10.0, len(reference) / rate_hz)
     follower = FOLLOWERS[kind](
