@@ -32,6 +32,8 @@ REQUESTS = "tcp://127.0.0.1:5561"
 HEARTBEAT_S = 1.0
 HELLO_EVERY = 5
 """Heartbeats between two repetitions of hello, for late joiners that only listen."""
+REBIND_S = 5.0
+"""How long an address that was just closed is tried again."""
 QUEUE = 1000
 """Messages that wait for a slow subscriber; beyond it that subscriber misses some, and nobody else notices."""
 
@@ -90,6 +92,7 @@ class Publisher:
         try:
             socket.bind(address)
         except (zmq.ZMQError, OverflowError) as error:
+            socket.close(linger=0)
             raise BusError(
                 f"cannot bind {redact(address)}",
                 expected="a free address such as tcp://127.0.0.1:5560 or ipc:///run/lockstep/bench-1",
@@ -143,12 +146,23 @@ class Publisher:
             return
         with self._turn:  # until this is done nothing is sent, so the revoked hear nothing more
             self._publish.close(linger=0)
-            self._publish = self._bind(zmq.PUB, self.address)
+            self._publish = self._bind_again(zmq.PUB, self.address)
             if self._requests is not None and self.request_address is not None:
                 self._requests.close(linger=0)
-                self._requests = self._bind(zmq.ROUTER, self.request_address)
+                self._requests = self._bind_again(zmq.ROUTER, self.request_address)
             self._members &= members
         log.info("a key was revoked: all peers have to connect again")
+
+    def _bind_again(self, kind: int, address: str) -> zmq.Socket[bytes]:
+        """As `_bind`, for an address that was ours: ZeroMQ gives a closed one back a moment later."""
+        deadline = time.monotonic() + REBIND_S
+        while True:
+            try:
+                return self._bind(kind, address)
+            except BusError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
 
     def _send(self, part: bytes) -> None:
         with self._turn:
