@@ -68,7 +68,7 @@ def _clip(place: Path, name: str, problems: dict[str, str]) -> Clip:
     for t, file in enumerate(files):
         try:
             poses[t] = _projected(_numbers(file, 128), camera)
-        except (OSError, ValueError):  # noqa: PERF203  one bad file does not cost the others
+        except (OSError, ValueError):  # one bad file does not cost the others
             broken.append(file.name)
     if broken:
         problems[name] = f"{len(broken)} broken pose files, from {broken[0]}: treated as no hands seen"

@@ -51,7 +51,7 @@ def load_ikea_asm(folder: str | Path, camera: str = CAMERA) -> Dataset:
     for recording, entry in database.items():
         try:
             clips.append(_clip(folder, recording, camera, entry, index, problems))
-        except (OSError, ValueError, KeyError, TypeError) as error:  # noqa: PERF203  one bad file does not cost the others
+        except (OSError, ValueError, KeyError, TypeError) as error:  # one bad file does not cost the others
             problems[recording] = str(error) or type(error).__name__
     if not clips:
         raise DataError(
@@ -91,7 +91,7 @@ def _clip(
     for number, path in files.items():
         try:
             poses[number] = _largest_person(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError):  # noqa: PERF203  one bad file does not cost the others
+        except (OSError, ValueError, KeyError, TypeError):  # one bad file does not cost the others
             broken += 1
     if broken:
         problems[recording] = f"{broken} of {length} frames have no readable pose file: treated as nobody seen"

@@ -30,7 +30,7 @@ def load_penn_mat(folder: str | Path) -> Dataset:
     for file in files:
         try:
             clips.append(_clip(file.stem, loadmat(str(file))))
-        except Exception as error:  # noqa: PERF203  loadmat raises whatever its parser met
+        except Exception as error:  # loadmat raises whatever its parser met
             problems[file.name] = str(error) or type(error).__name__
     if not clips:
         raise DataError(
