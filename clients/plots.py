@@ -9,11 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from clients.colours import phase_colour
 from engine.messages import Event
 from engine.timeline import STATUSES, Timeline
 
-# One colour per phase, told apart by people with colour-blindness too (Okabe and Ito, 2008, lightened); then repeated.
-PHASE_COLOURS = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#0072b2", "#d55e00", "#8a6fd1")
 _STATUS_COLOURS = {"paused": "#475467", "off_task": "#b42318", "idle": "#eaecf0", "lost": "#98a2b3"}
 _INK, _SOFT, _LINE = "#1d2433", "#667085", "#e4e7ec"
 
@@ -30,10 +29,6 @@ _MARKS = {
     "operator_lost": ("○", "#b42318"),
     "stream_lost": ("○", "#b42318"),
 }
-
-
-def phase_colour(index: int) -> str:
-    return PHASE_COLOURS[index % len(PHASE_COLOURS)]
 
 
 def timeline_figure(timeline: Timeline) -> Figure:

@@ -26,8 +26,6 @@ class Match:
     status: Literal["on_task", "paused", "off_task", "idle", "lost"]
     eta_s: float | None
     """Seconds to the end of the cycle at the present rate; None when not on task."""
-    delayed: tuple[float, str] | None = None
-    """Position and status `lag` ticks ago given everything since (fixed-lag smoothing), for alarms."""
 
 
 class Matcher(Protocol):
