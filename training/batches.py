@@ -32,9 +32,11 @@ class Recording:
     rate_hz: float
     action: str
     progress: NDArray[np.float64]
-    """(T,) 0–1."""
+    """(T,) 0–1; NaN where the action is not under way."""
     trimmed: bool = True
     """One whole execution of the action."""
+    exact: bool = False
+    """`progress` is truth, not a share of the recording, which may then hold several executions and what lies between."""
     cyclic: bool = False
     handed: bool = False
     """Left and right mean different things, so streams of it are mirrored together or not at all."""
@@ -86,18 +88,22 @@ class Batches:
         # Actions of like length together: less padding.
         alike = np.argsort(np.abs(np.log(lengths / lengths[first])), kind="stable")[: max(self.actions + 2, 1)]
         others = [int(i) for i in rng.permutation(alike) if i != first][: self.actions - 1]
+        if self.recordings[by_action[names[first]][0]].exact:
+            others = []  # every tick of theirs is matched against all others: the more, the better
         streams: list[tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64], int, int, Recording]] = []
         for group, index in enumerate([first, *others]):
             pool = by_action[names[index]]
-            count = int(np.clip(self.budget / (self.actions * VIEWS * lengths[index]), 2, 24))
+            count = int(np.clip(self.budget / ((1 + len(others)) * VIEWS * lengths[index]), 2, 24))
             chosen = rng.choice(len(pool), min(count, len(pool)), replace=False)
-            within = self._window(pool, rng)
+            shared = self._window(pool, rng)
             group_flip = bool(rng.random() < self.augmentation.flip_p)
             for i in chosen:
                 recording = self.recordings[pool[i]]
                 flip = group_flip if recording.handed else None
                 for _ in range(VIEWS):
-                    before = self.recordings[pool[rng.integers(len(pool))]] if recording.cyclic else None
+                    chained = recording.cyclic and recording.trimmed
+                    before = self.recordings[pool[rng.integers(len(pool))]] if chained else None
+                    within = self._window([pool[i]], rng) if recording.exact else shared
                     poses, time, progress = self._stream(recording, before, within, flip, rng)
                     streams.append((poses, time, progress, int(pool[i]), group, recording))
         return _padded(streams)
@@ -125,11 +131,10 @@ class Batches:
         cropped = crop_sequence(poses, self.layout, **self.crop)
         how = self.augmentation
         cropped = jittered_crop(cropped, self.grid, how.crop_shift, how.crop_scale, rng)
-        time = np.concatenate([np.full(lead, np.nan), timing / recording.rate_hz])
-        progress = np.concatenate(
-            [np.full(lead, np.nan), np.interp(timing, np.arange(len(recording.progress)), recording.progress)]
-        )
-        return cropped, time, progress
+        progress = recording.progress[np.rint(timing).astype(int)]
+        time = np.where(np.isnan(progress), np.nan, timing / recording.rate_hz)
+        unknown = np.full(lead, np.nan)
+        return cropped, np.concatenate([unknown, time]), np.concatenate([unknown, progress])
 
     def _by_action(self) -> dict[str, list[int]]:
         found: dict[str, list[int]] = {}
@@ -191,5 +196,6 @@ def _padded(
         column([s[4] for s in streams]),
         column([s[5].cyclic for s in streams]),
         column([s[5].trimmed for s in streams]),
+        column([s[5].exact for s in streams]),
     )
     return Batch(torch.from_numpy(keypoints), torch.from_numpy(present), ticks)

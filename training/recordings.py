@@ -68,6 +68,8 @@ def load_recordings(config: DataConfig, layout: str, seed: int) -> list[Recordin
                 clip.rate_hz,
                 clip.action,
                 stations.progress[clip.id],
+                trimmed=False,
+                exact=True,
                 cyclic=True,
                 handed=True,
             )

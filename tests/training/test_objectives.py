@@ -12,7 +12,7 @@ from training.objectives import OBJECTIVES, Ticks
 from training.objectives.lav import soft_dtw
 
 
-def ticks(streams: int = 4, length: int = 12, cyclic: bool = False) -> Ticks:
+def ticks(streams: int = 4, length: int = 12, cyclic: bool = False, exact: bool = False) -> Ticks:
     """Two recordings of one action, two streams of each, all from start to end at one pace."""
     progress = torch.linspace(0, 1, length).repeat(streams, 1)
     return Ticks(
@@ -23,6 +23,7 @@ def ticks(streams: int = 4, length: int = 12, cyclic: bool = False) -> Ticks:
         action=torch.zeros(streams, dtype=torch.long),
         cyclic=torch.full((streams,), cyclic),
         trimmed=torch.ones(streams, dtype=torch.bool),
+        exact=torch.full((streams,), exact),
     )
 
 
@@ -35,7 +36,7 @@ def aligned(known: Ticks) -> torch.Tensor:
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_an_aligned_embedding_costs_less_than_a_shuffled_and_than_a_constant_one(name):
     torch.manual_seed(0)
-    known = ticks()
+    known = ticks(exact=True)
     z = aligned(known)
     shuffled = torch.stack([row[torch.randperm(len(row))] for row in z])
     constant = F.normalize(torch.ones_like(z), dim=-1)
@@ -47,7 +48,7 @@ def test_an_aligned_embedding_costs_less_than_a_shuffled_and_than_a_constant_one
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_padding_costs_nothing(name):
     torch.manual_seed(0)
-    known = ticks()
+    known = ticks(exact=True)
     z = aligned(known)
     padded = F.normalize(torch.cat([z, torch.randn(4, 5, 3)], 1), dim=-1)
 
@@ -73,6 +74,15 @@ def test_gradients_are_finite_even_where_there_is_nothing_to_compare(name):
 def test_recordings_that_are_no_whole_execution_are_not_aligned_across_people(name):
     known = dataclasses.replace(ticks(), trimmed=torch.zeros(4, dtype=torch.bool))
     assert float(OBJECTIVES[name](aligned(known), known)) == 0
+
+
+def test_a_look_alike_moment_of_another_stream_costs_even_where_no_pair_of_streams_shows_both():
+    """Four streams, each half of the procedure; in the second embedding both halves look the same."""
+    known = ticks(exact=True)
+    known.progress[:2], known.progress[2:] = known.progress[:2] / 2, 0.5 + known.progress[2:] / 2
+    halves_alike = aligned(dataclasses.replace(known, progress=known.progress % 0.5))
+    objective = OBJECTIVES["progress_contrastive"]
+    assert float(objective(aligned(known), known)) < float(objective(halves_alike, known))
 
 
 def test_for_a_cyclic_action_the_end_is_near_the_start():

@@ -3,7 +3,7 @@
     python -m training.datasets.station_tracks FOLDER --workers 40
 
 draws each worker, runs MediaPipe on the pixels, and keeps one pose track a worker with its ground truth as labels.
-`load_station_tracks` gives the cycles of such a folder.
+`load_station_tracks` gives the recordings of such a folder.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from engine.pose.opening import DEFAULT
 from engine.pose.track import PoseTrack
 from engine.sources.rendered import RenderedStation, StationParams, simulate
 from training.datasets.base import Clip, Dataset
-from training.datasets.stations import ACTION, LAYOUT, MIN_S, StationClips
+from training.datasets.stations import ACTION, LAYOUT, StationClips
 
 FIRST_WORKER = 50_000
 """Seeds of these workers start here: away from those of demonstrations, benchmarks and tests."""
@@ -47,7 +47,7 @@ def record_worker(worker: int, folder: Path, cycles: int) -> Path:
 
 
 def load_station_tracks(folder: Path) -> StationClips:
-    """Each cycle of each track is a clip. Raises DataError: no tracks, or tracks without labels."""
+    """Each track is a clip. Raises DataError: no tracks, or tracks without labels."""
     paths = sorted(folder.glob("*.npz"))
     if not paths:
         raise DataError(
@@ -61,21 +61,14 @@ def load_station_tracks(folder: Path) -> StationClips:
     for path in paths:
         track = PoseTrack.load(path)
         try:
-            cycle, phase, share = (np.asarray(track.labels[name]) for name in ("cycle", "phase", "progress"))
+            phase, share = (np.asarray(track.labels[name]) for name in ("phase", "progress"))
         except KeyError as error:
             raise DataError(
-                f"{path} has no ground truth", expected="labels cycle, phase, progress", found=str(error)
+                f"{path} has no ground truth", expected="labels phase and progress", found=str(error)
             ) from None
         rate_hz = 1.0 / float(np.median(np.diff(track.times_s)))
-        for number in range(1, int(cycle.max(initial=0)) + 1):
-            at = np.flatnonzero((cycle == number) & (phase >= 0))
-            if len(at) < MIN_S * rate_hz:
-                continue
-            part = slice(at[0], at[-1] + 1)
-            name = f"{path.stem}-{number}"
-            poses = track.poses[part]
-            clips.append(Clip(name, ACTION, "train", poses, LAYOUT, rate_hz, track.image_size, phase[part], "front"))
-            progress[name] = share[part].astype(np.float64)
+        clips.append(Clip(path.stem, ACTION, "train", track.poses, LAYOUT, rate_hz, track.image_size, phase, "front"))
+        progress[path.stem] = np.where(phase >= 0, share.astype(np.float64), np.nan)
     return StationClips(Dataset("station-tracks", tuple(clips)), progress)
 
 

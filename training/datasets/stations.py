@@ -1,7 +1,7 @@
 """Rendered stations as training clips: joints without drawing, degraded the way a pose estimator sees such a worker.
 
-Every clip is one cycle of one worker. The estimator's habits (measured on MediaPipe in front of a rendered bench): legs
-behind the bench are either missing or confident nonsense, hands are off by 5–20 px with errors that last, confidence wavers.
+Every clip is one worker's recording: cycles, and the waiting between them. The estimator's habits (measured on MediaPipe in front of a rendered bench): legs
+behind the bench are either missing or confident nonsense, hands are off by 2–8 px with errors that last, confidence wavers, and now and then it loses the person for a moment.
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ from training.datasets.base import Clip, Dataset
 ACTION = "station"
 LAYOUT = "body13"
 TORSO = slice(1, 3)
-WRISTS, HIPS, LEGS = [5, 6], [7, 8], [9, 10, 11, 12]
-MIN_S = 2.0
+ELBOWS, WRISTS, HIPS, LEGS = [3, 4], [5, 6], [7, 8], [9, 10, 11, 12]
 
 
 @dataclass(frozen=True)
 class StationClips:
-    """A dataset and, for each clip, its exact progress (T,) on the clock of the nominal procedure."""
+    """A dataset and, for each clip, its exact progress (T,) on the clock of the nominal procedure, NaN between cycles."""
 
     dataset: Dataset
     progress: dict[str, NDArray[np.float64]]
@@ -39,19 +38,10 @@ def load_stations(workers: int, seed: int = 0, cycles: int = 2) -> StationClips:
         truth = simulate(params)
         rng = np.random.default_rng([seed, worker])
         seen = estimated(truth.joints, rng)
-        for cycle in range(1, cycles + 1):
-            at = np.flatnonzero((truth.cycle == cycle) & (truth.phase >= 0))
-            if len(at) < MIN_S * params.fps:
-                continue
-            part = slice(at[0], at[-1] + 1)
-            name = f"station-{seed}-{worker:04d}-{cycle}"
-            clips.append(
-                Clip(
-                    name, ACTION, "train", seen[part], LAYOUT, params.fps, params.size, truth.phase[part].astype(np.int64),
-                    "front",
-                )
-            )  # fmt: skip
-            progress[name] = truth.cycle_progress[part].astype(np.float64)
+        name = f"station-{seed}-{worker:04d}"
+        phase = truth.phase.astype(np.int64)
+        clips.append(Clip(name, ACTION, "train", seen, LAYOUT, params.fps, params.size, phase, "front"))
+        progress[name] = np.where(phase >= 0, truth.cycle_progress, np.nan)
     return StationClips(Dataset("stations", tuple(clips)), progress)
 
 
@@ -60,12 +50,14 @@ def estimated(joints: NDArray[np.float32], rng: np.random.Generator) -> NDArray[
     out = joints.copy()
     shoulders = joints[:, TORSO, :2]
     width = float(np.median(np.linalg.norm(shoulders[:, 0] - shoulders[:, 1], axis=-1)))
-    sigma = np.full(13, 0.03) * width
-    sigma[WRISTS] = rng.uniform(0.04, 0.2) * width
-    sigma[HIPS] = rng.uniform(0.03, 0.1) * width
-    sigma[LEGS] = rng.uniform(0.1, 0.5) * width
+    sigma = np.full(13, 0.025) * width
+    sigma[ELBOWS] = rng.uniform(0.03, 0.07) * width
+    sigma[WRISTS] = rng.uniform(0.03, 0.12) * width
+    sigma[HIPS] = rng.uniform(0.03, 0.08) * width
+    sigma[LEGS] = rng.uniform(0.1, 0.4) * width
+    out[..., :2] += rng.normal(0, 0.04 * width, (1, 13, 2))
     out[..., :2] += _lasting_noise(joints.shape[:2], rng) * sigma[:, None]
-    out[..., :2] += rng.normal(0, 0.012 * width, out[..., :2].shape)
+    out[..., :2] += rng.normal(0, 0.005 * width, out[..., :2].shape)
     out[..., 2] = np.clip(rng.uniform(0.8, 1.0, 13) + rng.normal(0, 0.04, joints.shape[:2]), 0.0, 1.0)
     legs = rng.choice(["missing", "faint", "nonsense"])
     if legs == "missing":

@@ -9,6 +9,7 @@ from training.objectives.base import Objective, Ticks
 from training.objectives.contrastive_regression import contrastive_regression
 from training.objectives.cross_video import cross_video
 from training.objectives.lav import lav
+from training.objectives.progress_contrastive import progress_contrastive
 from training.objectives.sequence_contrastive import sequence_contrastive
 from training.objectives.tcc import tcc
 
@@ -16,6 +17,7 @@ OBJECTIVES: dict[str, Objective] = {
     "contrastive_regression": contrastive_regression,
     "sequence_contrastive": sequence_contrastive,
     "cross_video": cross_video,
+    "progress_contrastive": progress_contrastive,
     "tcc": tcc,
     "lav": lav,
 }

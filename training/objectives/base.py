@@ -21,7 +21,7 @@ class Ticks:
     time_s: Tensor
     """(N, T) seconds on the clock of the stream's recording: the label of self-alignment."""
     progress: Tensor
-    """(N, T) 0–1 of the recording."""
+    """(N, T) 0–1 of the recording, or of the procedure where `exact`."""
     recording: Tensor
     """(N,) which recording: streams of the same one have known correspondence."""
     action: Tensor
@@ -30,6 +30,8 @@ class Ticks:
     """(N,) True where the action repeats, so that its end is near its start."""
     trimmed: Tensor
     """(N,) True where the recording is one whole execution, from start to end."""
+    exact: Tensor
+    """(N,) True where `progress` is of the procedure and exactly known, not merely a share of the recording."""
 
     def pairs(self, same_recording: bool) -> Tensor:
         """(N, N) True for ordered pairs of different streams: of one recording, or of different ones of one action."""
