@@ -32,7 +32,7 @@ from engine.bundle import open_bundle
 from engine.config import load_station
 from engine.messages import Event, State
 from engine.reference import Reference
-from engine.stages import runtime_folder
+from engine.stages.wiring import runtime_folder
 from engine.store import Store
 from engine.subscriber import Subscriber
 

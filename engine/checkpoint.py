@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.links import Mark
+from engine.links.items import BROKEN, Mark
 
 _DTYPES = {"<f4", "<f8", "<i4", "<i8", "|b1", "|u1", "|i1", "<u4", "<u8", "<f2"}
 
@@ -22,23 +22,27 @@ class _Array(msgspec.Struct, array_like=True):
 class _Checkpoint(msgspec.Struct):
     mark: Mark
     arrays: dict[str, _Array]
-    format: int = 1
+    made_for: str
+    format: int = 2
 
 
-def dump(mark: Mark, state: dict[str, NDArray[Any]]) -> bytes:
+def dump(mark: Mark, state: dict[str, NDArray[Any]], made_for: str) -> bytes:
+    """`made_for` names the bundle and the reference: with others this state means nothing."""
     arrays = {name: _Array(array.dtype.str, array.shape, array.tobytes()) for name, array in state.items()}
-    return msgspec.msgpack.encode(_Checkpoint(mark, arrays))
+    return msgspec.msgpack.encode(_Checkpoint(mark, arrays, made_for))
 
 
-def load(data: bytes) -> tuple[Mark, dict[str, NDArray[Any]]] | None:
-    """None for what is not a checkpoint of this format: the station then starts as if for the first time."""
+def load(data: bytes, made_for: str) -> tuple[Mark, dict[str, NDArray[Any]]] | None:
+    """None for what is not a checkpoint of this format and purpose: the station then starts as if for the first time."""
     try:
         saved = msgspec.msgpack.decode(data, type=_Checkpoint)
-        if saved.format != 1 or any(array.dtype not in _DTYPES for array in saved.arrays.values()):
+        if saved.format != 2 or saved.made_for != made_for:
+            return None
+        if any(array.dtype not in _DTYPES for array in saved.arrays.values()):
             return None
         return saved.mark, {
             name: np.frombuffer(array.data, array.dtype).reshape(array.shape).copy()
             for name, array in saved.arrays.items()
         }
-    except (msgspec.DecodeError, ValueError):
+    except (*BROKEN, ValueError):
         return None

@@ -8,8 +8,6 @@ state, event ─→ Health ─→ http://127.0.0.1:9560/metrics   for Prometheus
 from __future__ import annotations
 
 import json
-import logging
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -22,7 +20,6 @@ from engine.errors import ConfigError, StoreError
 from engine.journal import Journal
 from engine.latency import Latency
 from engine.messages import Event, Hello, State
-from engine.redact import RedactingFilter
 
 BUCKETS_S = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 STALE_S = 3.0
@@ -162,24 +159,3 @@ def _serve(address: str, health: Health) -> ThreadingHTTPServer:
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, args=(0.2,), name="health", daemon=True).start()
     return server
-
-
-class JsonLines(logging.Formatter):
-    """One JSON object a line, for whoever collects logs."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line = {"time": round(record.created, 3), "level": record.levelname.lower(), "part": record.name}
-        line["message"] = record.getMessage()
-        if record.exc_text or record.exc_info:
-            line["error"] = record.exc_text or self.formatException(record.exc_info)  # type: ignore[arg-type]
-        return json.dumps(line, ensure_ascii=False)
-
-
-def log_to_stderr(*, json_lines: bool, level: int = logging.INFO) -> None:
-    """Set up logging of this process: credentials removed, as text or as JSON lines."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(RedactingFilter())
-    handler.setFormatter(
-        JsonLines() if json_lines else logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s")
-    )
-    logging.basicConfig(handlers=[handler], level=level, force=True)

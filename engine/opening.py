@@ -19,6 +19,7 @@ from engine.journal import Journal
 from engine.pose.locating import open_locator
 from engine.pose.selection import region
 from engine.reference import Reference
+from engine.retention import Retention
 from engine.security import Access
 from engine.sources.base import Frame, Source
 from engine.sources.opening import open_source
@@ -60,7 +61,7 @@ def open_station(
         if bus.publish is not None:
             access = Access(bus.keys, bus.insecure)
             publishers.append(closing.enter_context(Publisher(journal, bus.publish, bus.requests, access)))
-        store.forget(86400 * config.store.keep_days)
+        closing.enter_context(Retention(store, config.store.keep_days))
         listeners: list[Sink] = [*publishers, *sinks]
         if config.health.address is not None:
             listeners.append(closing.enter_context(Health(config.health.address, journal, aligner.latency)))

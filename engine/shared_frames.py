@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from numpy.typing import NDArray
 
-from engine.links import Item
+from engine.links.items import Item
 from engine.sources.frame_memory import Captured, FrameReader, FrameWriter
 
 FOLDER = Path("/dev/shm")
@@ -35,22 +35,31 @@ class SharedFrames:
         """
         if not FOLDER.is_dir():
             return None
-        prefix = f"lockstep-{os.getuid()}-{station}-"
-        for left in FOLDER.glob(prefix + "*"):
+        SharedFrames.remove_all(station)
+        name = f"{_prefix(station)}{uuid.uuid4().hex[:12]}"
+        return SharedFrames(name, os.open(FOLDER / name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), writes=True)
+
+    @staticmethod
+    def remove_all(station: str) -> None:
+        """What capture processes that were killed have left behind. Whoever has it open keeps it."""
+        for left in FOLDER.glob(f"{_prefix(station)}*"):
             with contextlib.suppress(OSError):
                 left.unlink()
-        name = prefix + uuid.uuid4().hex[:12]
-        return SharedFrames(name, os.open(FOLDER / name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), writes=True)
 
     @staticmethod
     def attach(name: str) -> SharedFrames | None:
         """None where that capture process has gone, or the name is not one of ours."""
-        if not name.startswith(f"lockstep-{os.getuid()}-") or "/" in name:
+        if not name.startswith(_prefix()) or "/" in name:
             return None
         try:
             return SharedFrames(name, os.open(FOLDER / name, os.O_RDWR | os.O_NOFOLLOW), writes=False)
         except OSError:
             return None
+
+    def remove(self) -> None:
+        """Nobody can attach any more, and nothing is left when the last one that has lets go."""
+        with contextlib.suppress(OSError):
+            (FOLDER / self.name).unlink()
 
     def write(self, item: Item, image: NDArray[Any]) -> None:
         self._end.write(Captured(item.index, item.time_s, item.captured_s, image))
@@ -65,3 +74,8 @@ class SharedFrames:
             item, index=captured.index, time_s=captured.time_s, captured_s=captured.captured_s, wall_s=wall_s
         )
         return newer, captured.image
+
+
+def _prefix(station: str = "") -> str:
+    """`+` is in no station's name, so that `bench` does not sweep away what is `bench-1`'s."""
+    return f"lockstep-{os.getuid()}+{station}{'+' if station else ''}"

@@ -19,17 +19,16 @@ from typing import Any
 
 from engine.config import load_station
 from engine.errors import LockstepError
-from engine.redact import RedactingFilter
+from engine.logs import log_to_stderr
 from engine.stages import prepare
 
 BEAT_S = 0.1
 
+log = logging.getLogger("lockstep.stage")
+
 
 def main(stage: str, station: str, beats: int) -> int:
     os.set_blocking(beats, False)
-    handler = logging.StreamHandler()
-    handler.addFilter(RedactingFilter())
-    logging.basicConfig(handlers=[handler], format=f"%(asctime)s {stage} %(levelname)s %(message)s")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
     last_s = 0.0
@@ -43,7 +42,9 @@ def main(stage: str, station: str, beats: int) -> int:
                 os.write(beats, sign)
 
     try:
-        run = prepare(stage, load_station(Path(station)))
+        config = load_station(Path(station))
+        log_to_stderr(json_lines=config.health.json_logs, stage=stage)
+        run = prepare(stage, config)
         beat(b"r")
         if not sys.stdin.readline():
             return 0
@@ -51,14 +52,14 @@ def main(stage: str, station: str, beats: int) -> int:
         run(beat)
         return 0
     except LockstepError as error:
-        print(f"lockstep: {stage}: {error}", file=sys.stderr, flush=True)
+        log.error("%s", error)
         return 2
     except BrokenPipeError:  # the supervisor is gone
         return 1
 
 
-def _stop(_number: int, _frame: Any) -> None:
-    sys.exit(0)
+def _stop(number: int, _frame: Any) -> None:
+    sys.exit(128 + number)  # in order, but not because the work is done: that is status 0
 
 
 def _end_with_supervisor() -> None:

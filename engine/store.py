@@ -38,7 +38,7 @@ class Store:
         try:
             parsed = sa.make_url(url)
             sqlite = parsed.get_backend_name() == "sqlite"
-            in_memory = sqlite and parsed.database in (None, "", ":memory:")
+            in_memory = self.in_memory = sqlite and parsed.database in (None, "", ":memory:")
             if parsed.drivername == "postgresql":
                 parsed = parsed.set(drivername="postgresql+psycopg")
             options: dict[str, Any] = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 5}}

@@ -1,4 +1,4 @@
-"""Keeps the stages of a station alive: restarts what dies or hangs, says so, and knows when to stop.
+"""Keeps the stages of a station alive: restarts what dies or hangs, says so, and ends all when the last one is done.
 
     supervisor ─"go"→ stage ─a byte four times a second→ supervisor
                ─"go"→ stand-by, prepared (models loaded), takes over at once
@@ -26,15 +26,18 @@ from engine.config import StationConfig
 from engine.errors import ConfigError, LockstepError
 from engine.journal import Journal
 from engine.messages import Event, EventKind
+from engine.shared_frames import SharedFrames
 from engine.sources.backoff import Backoff
-from engine.stages import EPOCH, SESSION, runtime_folder, stage_names
-from engine.store import Store
+from engine.sources.opening import is_live
+from engine.stages import stage_names
+from engine.stages.wiring import EPOCH, SESSION, open_store, runtime_folder
+from engine.wire import unpack_event
 
 HANG_S = 1.2
 """Without a beat for this long a stage hangs. Doubled with each failure in a row, up to eightfold: on a machine that has more
 to do than it can, killing what is merely slow would only add to it."""
-OPENING_S = {"capture": 15.0}
-"""Until the first beat a stage has longer: 5 s, and a camera longer still."""
+OPENING_S, CAMERA_OPENING_S = 5.0, 25.0
+"""Until the first beat a stage has longer, and one that opens a camera longer still: a source gives up after 20 s itself."""
 PREPARE_S = 120.0
 STEADY_S = 10.0
 """A stage that ran for this long has recovered: the next failure is a first one again."""
@@ -109,8 +112,9 @@ class _Post:
     backoff: Backoff = field(default_factory=lambda: Backoff(0.25, 15.0))
     down: bool = False
     not_before_s: float = 0.0
+    failures: int = 0
+    """In a row."""
     restarts: int = 0
-    finished: bool = False
 
 
 class Supervisor:
@@ -120,12 +124,15 @@ class Supervisor:
         if config.bus.publish is None:
             raise ConfigError("a split station needs a bus", expected="bus.publish: an address", found="null")
         self.config = config
-        self.epoch_s = time.monotonic()
         self._path = station
+        self._store = open_store(config)
+        self._journal = Journal(config.station, self._store, shared=True)
+        self.epoch_s = self._begin_of_stream()
+        """Monotonic time of stream time 0."""
         self._environment = {**os.environ, SESSION: uuid.uuid4().hex[:12], EPOCH: repr(self.epoch_s)}
-        self._journal = Journal(config.station, Store(config.store.url or "sqlite://"), shared=True)
         self._posts = [_Post(name) for name in stage_names(config)]
-        self._stopping = False
+        self._camera_at = stage_names(config)[0]
+        self._stopping = self._ended = False
         self._status_path = runtime_folder(config.station) / "stages.json"
         self._written = ""
 
@@ -139,7 +146,7 @@ class Supervisor:
 
     def run(self) -> None:
         try:
-            while not self._stopping and not self._over():
+            while not self._stopping and not self._ended:
                 for post in self._posts:
                     self._look_after(post)
                 self._write_status()
@@ -147,8 +154,14 @@ class Supervisor:
         finally:
             self._end_all()
 
-    def _over(self) -> bool:
-        return all(post.finished for post in self._posts if post.stage in ("align", "publish"))
+    def _begin_of_stream(self) -> float:
+        """A camera's clock goes on where the last run left it, so that what began before a power cut has its duration."""
+        now_s = time.monotonic()
+        last = self._store.messages(self.config.station, self._journal.stored_seq, 1)
+        if not last or not is_live(self.config.source.open):
+            return now_s
+        event = unpack_event(last[0])
+        return now_s - event.time_s - max(0.0, time.time() - event.wall_s)
 
     def _look_after(self, post: _Post) -> None:
         for process in (post.active, post.standby):
@@ -157,16 +170,11 @@ class Supervisor:
         self._check_active(post)
         self._check_standby(post)
         now_s = time.monotonic()
-        if (
-            post.active is None
-            and not post.finished
-            and post.standby is not None
-            and post.standby.ready
-            and now_s >= post.not_before_s
-        ):
-            post.active, post.standby = post.standby, None
-            post.active.go()
-        if post.standby is None and not post.finished:
+        standby = post.standby
+        if post.active is None and standby is not None and standby.ready and now_s >= post.not_before_s:
+            post.active, post.standby = standby, None
+            standby.go()
+        if post.standby is None:
             post.standby = _Process(post.stage, self._path, self._environment)
         if post.down and post.active is not None and post.active.heard_s > post.active.started_s:
             post.down = False
@@ -178,22 +186,25 @@ class Supervisor:
             return
         status = process.status
         opening = process.heard_s <= process.started_s
-        patience_s = OPENING_S.get(post.stage, 5.0) if opening else HANG_S
-        patience_s *= 2 ** min(post.backoff.attempts, 3)
+        patience_s = HANG_S
+        if opening:
+            patience_s = CAMERA_OPENING_S if post.stage == self._camera_at else OPENING_S
+        patience_s *= 2 ** min(post.failures, 3)
         if status is None and process.silent_s() < patience_s:
             if time.monotonic() - process.started_s > STEADY_S:
+                post.failures = 0
                 post.backoff.reset()
             return
         post.active = None
         process.bury()
-        if status == 0:
-            post.finished = True
+        if status == 0 and post.stage == "publish":  # the last in line has told everything
+            self._ended = True
             return
         why = "hangs" if status is None else f"died (signal {-status})" if status < 0 else f"failed (status {status})"
         post.restarts += 1
         # The first time at once; again and again: later and later.
-        post.not_before_s = time.monotonic() + (post.backoff.next_s() if post.backoff.attempts else 0.0)
-        post.backoff.attempts += 1
+        post.not_before_s = time.monotonic() + (post.backoff.next_s() if post.failures else 0.0)
+        post.failures += 1
         if not post.down:
             post.down = True
             self._tell("stage_down", post.stage, why)
@@ -239,13 +250,7 @@ class Supervisor:
                 "pid": post.active.pid if post.active else None,
                 "standby_ready": bool(post.standby and post.standby.ready),
                 "restarts": post.restarts,
-                "state": "finished"
-                if post.finished
-                else "down"
-                if post.down
-                else "running"
-                if post.active
-                else "starting",
+                "state": "down" if post.down else "running" if post.active else "starting",
             }
             for post in self._posts
         }
@@ -266,3 +271,5 @@ class Supervisor:
         for process in processes:
             process.bury()
         self._status_path.unlink(missing_ok=True)
+        SharedFrames.remove_all(self.config.station)
+        self._store.close()

@@ -14,17 +14,15 @@ Station = Annotated[Path, typer.Argument(help="STATION.yaml, the same for all st
 @app.command()
 def supervise(station: Station) -> None:
     """Run all stages of a station here, restart what dies or hangs; until the source ends or Ctrl-C."""
-    import logging
     import signal
 
     from engine.config import load_station
-    from engine.redact import RedactingFilter
+    from engine.logs import log_to_stderr
     from engine.supervisor import Supervisor
 
-    handler = logging.StreamHandler()
-    handler.addFilter(RedactingFilter())
-    logging.basicConfig(handlers=[handler], level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    supervisor = Supervisor(load_station(station), station)
+    config = load_station(station)
+    log_to_stderr(json_lines=config.health.json_logs)
+    supervisor = Supervisor(config, station)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: supervisor.stop())
     supervisor.run()
@@ -34,9 +32,12 @@ def _one(stage: str) -> None:
     @app.command(stage, help=f"Run the {stage} stage alone, here; the others elsewhere.")
     def command(station: Station) -> None:
         from engine.config import load_station
+        from engine.logs import log_to_stderr
         from engine.stages import prepare
 
-        prepare(stage, load_station(station))(lambda: None)
+        config = load_station(station)
+        log_to_stderr(json_lines=config.health.json_logs, stage=stage)
+        prepare(stage, config)(lambda: None)
 
 
 for _stage in ("capture", "pose", "align", "publish"):

@@ -1,18 +1,16 @@
 """What machines ask a station: is it well, and how fast is it?"""
 
 import json
-import logging
 import urllib.error
 import urllib.request
 
 import pytest
 
 from engine.errors import ConfigError, StoreError
-from engine.health import Health, JsonLines
+from engine.health import Health
 from engine.journal import Journal
 from engine.latency import Latency
 from engine.messages import Event, State
-from engine.redact import RedactingFilter
 from engine.store import Store
 
 
@@ -82,11 +80,3 @@ def test_other_paths_are_not_answered(journal):
 def test_an_address_that_cannot_be_bound_is_one_clear_line(journal, address):
     with pytest.raises(ConfigError, match=r"health\.address"):
         Health(address, journal)
-
-
-def test_json_logs_are_one_object_a_line_without_credentials():
-    record = logging.LogRecord("lockstep.x", logging.WARNING, "", 0, "lost %s\nagain", ("rtsp://u:hunter2@c/1",), None)
-    assert RedactingFilter().filter(record)
-    line = JsonLines().format(record)
-    assert "\n" not in line and "hunter2" not in line
-    assert json.loads(line)["level"] == "warning"

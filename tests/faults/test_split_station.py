@@ -17,14 +17,10 @@ from engine.bundle import open_bundle
 from engine.config import load_station
 from engine.errors import BundleError
 from engine.messages import Event, State
-from engine.stages import runtime_folder
+from engine.stages.wiring import runtime_folder
 from engine.store import Store
 from engine.subscriber import Subscriber
 from engine.wire import unpack_event
-
-# Not a check that passes: a defect that is known and open. On a loaded machine the pipeline has stopped making progress
-# after kills, and no run of this file has completed yet. `docs/operations.md` says so too. Take this line away to work on it.
-pytestmark = pytest.mark.skip(reason="known defect: after kills the split pipeline can stop making progress (issue 6)")
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +54,7 @@ class Running:
             if known.get("state") == "running" and known["standby_ready"]:
                 return known["pid"]
             time.sleep(0.02)
-        return None
+        raise AssertionError(f"{stage} does not run: {self.stages()}, supervisor {self.process.poll()}")
 
     def events(self):
         with Store(self.config.store.url) as store:
@@ -88,16 +84,12 @@ def essence(events):
 
 @pytest.mark.slow
 def test_a_recording_followed_through_kills_of_every_stage_gives_the_events_of_an_undisturbed_run(start):
-    running = start(cycles=6, policy="every")
+    running = start(cycles=12, policy="every")
     rng = random.Random(0)
-    killed = 0
-    for stage in ("align", "pose", "capture", "publish", "align"):
-        pid = running.pid(stage)
-        if pid is not None:
-            os.kill(pid, signal.SIGKILL)
-            killed += 1
-            time.sleep(rng.uniform(0.0, 0.3))
-    assert running.process.wait(180) == 0 and killed >= 1
+    for stage in ("align", "pose", "capture", "publish", "pose", "align"):
+        os.kill(running.pid(stage), rng.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)))
+        time.sleep(rng.uniform(0.0, 0.3))
+    assert running.process.wait(200) == 0
     events = running.events()
     _, _, expected = undisturbed(running.station)
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
