@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,8 @@ def run(kills: int, seed: int, bundle_name: str | None, stop: bool) -> dict[str,
         with (folder / "log").open("w") as log:
             supervisor = subprocess.Popen(command, stderr=log)
         listener = Listener(station)
-        recovery, regained, killed = [], [], Counter[str]()
+        recovery, regained = [], []
+        by_stage: defaultdict[str, list[float]] = defaultdict(list)
         try:
             wait_for_start(listener, supervisor, folder / "log")
             with Progress(transient=True) as progress:
@@ -124,13 +125,13 @@ def run(kills: int, seed: int, bundle_name: str | None, stop: bool) -> dict[str,
                     pause_until_s = time.monotonic() + rng.uniform(1.5, 3.5)
                     while time.monotonic() < pause_until_s or not pids(status):
                         listener.update()
-                    if supervisor.poll() is not None:
-                        break
+                        if supervisor.poll() is not None:
+                            raise SystemExit(f"the supervisor has ended: {(folder / 'log').read_text()[-500:]}")
                     stage, pid = rng.choice(sorted(pids(status).items()))
-                    killed[stage] += 1
                     how = signal.SIGSTOP if stop and rng.random() < 0.2 else signal.SIGKILL
                     back_s, right_s = kill_once(listener, pid, how, truth)
                     recovery.append(back_s)
+                    by_stage[stage].append(round(back_s, 2))
                     regained.append(right_s)
                     if number % 10 == 9:
                         listener.reconnect()
@@ -149,7 +150,8 @@ def run(kills: int, seed: int, bundle_name: str | None, stop: bool) -> dict[str,
         "regained_p50_s": round(float(np.percentile(regained, 50)), 3),
         "regained_p95_s": round(float(np.percentile(regained, 95)), 3),
         "regained_max_s": round(max(regained), 3),
-        "killed": dict(killed),
+        "recovery_s": dict(by_stage),
+        "load_average": os.getloadavg()[0],
         "seed": seed,
     }
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from clients.running import follow
 from clients.watch import View
 from engine import recording
-from engine.config import BusConfig, StationConfig, StoreConfig
+from engine.config import BusConfig, HealthConfig, StationConfig, StoreConfig
 from engine.errors import ConfigError
 from engine.messages import Event, Hello, State
 from engine.opening import open_station
@@ -90,8 +90,10 @@ def replay(path: Path, config: StationConfig, speed: float | None, *, publish: b
     """True if the events are those that were recorded (times of the wall clock and numbers apart)."""
     if speed is not None and not 0 < speed < 1e6:
         raise ConfigError("impossible --speed", expected="a positive number", found=str(speed))
-    bus = config.bus if publish else BusConfig(publish=None, requests=None)
-    config = config.model_copy(update={"bus": bus, "store": StoreConfig(url="sqlite://")})
+    if not publish:  # the station itself may be running: its addresses are its own
+        nowhere = {"bus": BusConfig(publish=None, requests=None), "health": HealthConfig()}
+        config = config.model_copy(update=nowhere)
+    config = config.model_copy(update={"store": StoreConfig(url="sqlite://")})
     source = recording.Replay(path, speed)
     recorded = [_essence(event) for event in recording.events(path)]
     console, view, collected = Console(), View(), _Collected()

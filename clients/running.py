@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from rich.live import Live
 from clients.results import summary, write_json, write_pictures
 from clients.watch import View
 from engine.config import StationConfig
+from engine.logs import EventLog, log_to_stderr
 from engine.opening import open_station
 from engine.station import Station
 from engine.timeline import Timeline
@@ -26,7 +28,9 @@ def run_station(config: StationConfig, *, headless: bool, json_file: Path | None
     """Until the source ends or Ctrl-C; then a line of result, the JSON and the report that were asked for."""
     console = Console()
     timeline, view = Timeline(), View()
-    with open_station(config, [timeline, view]) as station:
+    # A line per event would scroll the terminal view away: beside it only what is wrong is said.
+    log_to_stderr(json_lines=config.health.json_logs, level=logging.INFO if headless else logging.WARNING)
+    with open_station(config, [timeline, view, EventLog()]) as station:
         follow(station, console, None if headless else view)
         figures = summary(station, timeline)
         console.print(

@@ -10,7 +10,7 @@ import json
 import logging
 import sys
 
-from engine.messages import Event
+from engine.messages import Event, Hello, State
 from engine.redact import RedactingFilter, redact
 
 _BAD_NEWS = ("stream_lost", "stage_down")
@@ -31,11 +31,25 @@ def log_to_stderr(*, json_lines: bool, level: int = logging.INFO, stage: str = "
 def log_event(event: Event) -> None:
     """A line per event: a warning where the station itself is in trouble."""
     level = logging.WARNING if event.event in _BAD_NEWS else logging.INFO
-    what = " ".join(filter(None, (event.event, event.phase, str(event.details.get("reason") or ""))))
+    about = (event.phase, event.details.get("stage"), event.details.get("reason"))
+    what = " ".join([event.event, *(str(word) for word in about if word)])
     facts = {"seq": event.seq, "cycle": event.cycle, "phase": event.phase, **event.details}
     _events.log(
         level, "%s", what, extra={"event": {name: _safe(fact) for name, fact in facts.items() if fact is not None}}
     )
+
+
+class EventLog:
+    """A sink of a station: its events, as log lines."""
+
+    def hello(self, hello: Hello) -> None:
+        """Said by who starts the station."""
+
+    def state(self, state: State, frame: object = None) -> None:
+        """Twenty a second are no news."""
+
+    def event(self, event: Event) -> None:
+        log_event(event)
 
 
 def _safe(fact: object) -> object:
