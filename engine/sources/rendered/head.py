@@ -179,7 +179,7 @@ class Head:
         outline = np.stack([volume * width * np.cos(top), (volume + 0.02) * _HEAD_HEIGHT * s * np.sin(top)], -1)
         angle = np.radians(tilt)
         spin = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        line = 0.46 if cap is None else 0.40
+        line = 0.46
         drop = 0.10 if facing > 0 else 0.6
         # The hairline, from the picture's right temple to the left one; it turns with the face.
         lower = np.array(
@@ -198,12 +198,12 @@ class Head:
                 [
                     at(x, y, z)[:2]
                     for x, y, z in (
-                        (-0.043, 0.034, 0.03),
-                        (-0.034, 0.03, 0.075),
-                        (0, 0.028, 0.088),
-                        (0.034, 0.03, 0.075),
-                        (0.043, 0.034, 0.03),
-                        (0, 0.043, 0.05),
+                        (-0.042, 0.050, 0.025),
+                        (-0.032, 0.042, 0.062),
+                        (0, 0.042, 0.072),
+                        (0.032, 0.042, 0.062),
+                        (0.042, 0.050, 0.025),
+                        (0, 0.060, 0.04),
                     )
                 ]
             )
