@@ -13,6 +13,8 @@ import atheris
 with atheris.instrument_imports():
     from engine import checkpoint, wire
     from engine.errors import BusError
+    from engine.links.items import read_item, read_want
+    from engine.stages.frames import array_of
 
 
 def one_input(data: bytes) -> None:
@@ -22,7 +24,11 @@ def one_input(data: bytes) -> None:
     for kind in (b"hello", b"state", b"event", b"heartbeat"):
         with suppress(BusError):
             wire.unpack(b"bench/" + kind + b"\0" + data)
-    checkpoint.load(data)
+    checkpoint.load(data, "bench")
+    read_want(data)
+    item = read_item(data)
+    if item is not None:
+        array_of(item, memoryview(data))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A split station light enough to be killed hundreds of times: exact joints of a rendered worker instead of pixels.
 
-The whole live path after pose runs as it does in earnest; `source` and `estimator` make it run on pixels as well.
+The whole live path after pose runs as it does in earnest; with a `film` also what comes before.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def _track(truth: Truth) -> PoseTrack:
     return PoseTrack(truth.joints.astype(np.float32), truth.times_s, "body13", truth.params.size, "rendered truth")
 
 
-def make(folder: Path, bundle: Bundle, *, cycles: int, seed: int, policy: str, pixels: bool = False) -> LightStation:
-    """One worker shows the procedure once, then does it `cycles` times; `pixels`: drawn, and found by MediaPipe."""
+def make(folder: Path, bundle: Bundle, *, cycles: int, seed: int, policy: str, film: str | None = None) -> LightStation:
+    """One worker shows the procedure once, then does it `cycles` times. `film`: a source that is watched instead, by MediaPipe."""
     expert = simulate(StationParams.random(seed, cycles=1, idle_s=1.0))
     (cycle,) = expert.events_of("cycle")
     phases = [Phase(name=e.phase or "", start_s=e.start_s, end_s=e.end_s) for e in expert.events_of("phase")]
@@ -46,7 +46,7 @@ def make(folder: Path, bundle: Bundle, *, cycles: int, seed: int, policy: str, p
     publish, requests = f"ipc://{folder}/publish", f"ipc://{folder}/requests"
     settings: dict[str, Any] = {
         "station": f"faults-{folder.name[-8:]}",
-        "source": {"open": f"synth:seed={seed},cycles={cycles}" if pixels else "work.npz", "policy": policy},
+        "source": {"open": film or "work.npz", "policy": policy},
         "reference": "station.ref",
         "bundle": str(bundle.folder.resolve()),
         "bus": {"publish": publish, "requests": requests},

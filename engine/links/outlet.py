@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -17,6 +18,9 @@ from engine.links.items import Item, Mark, Want, encode, read_want
 from engine.redact import redact
 from engine.security import Access
 
+SILENT_S = 0.6
+"""Who has not asked for this long is dead, or will soon be: one that waits asks every 0.15 s."""
+
 log = logging.getLogger("lockstep.links")
 
 
@@ -27,18 +31,28 @@ class Outlet:
             outlet.offer(item(index), payload)
 
     `keep`: items kept for the later stage. A live stream forgets the oldest beyond that; of a recording (`recording`: the
-    name of its stream) no more is due meanwhile. `stay`: an acknowledged end is no reason to leave, because the later stage
-    may be restarted and ask again.
+    name of its stream) no more is due meanwhile. `lead`: of a live stream no more is due while the later stage, alive, has
+    more than so many still to take: on a machine that is too slow frames are then dropped where they are newest, instead
+    of growing old here. `stay`: an acknowledged end is no reason to leave, because the later stage may be restarted and
+    ask again.
     """
 
     def __init__(
-        self, address: str, keep: int, access: Access, *, recording: str | None = None, stay: bool = False
+        self,
+        address: str,
+        keep: int,
+        access: Access,
+        *,
+        recording: str | None = None,
+        lead: int | None = None,
+        stay: bool = False,
     ) -> None:
-        self._keep, self._recording, self._stay = keep, recording, stay
+        self._keep, self._recording, self._lead, self._stay = keep, recording, lead, stay
         self._items: deque[tuple[Item, list[bytes | memoryview]]] = deque()
         self._next = 0
         self._ended = self._end_arrived = False
         self._want: Want | None = None
+        self._heard_s = 0.0
         self._peer: bytes | None = None
         """Who asked and has no answer yet."""
         self._notes: deque[str] = deque(maxlen=100)
@@ -68,7 +82,7 @@ class Outlet:
     def due(self, beat: Callable[[], None]) -> int | None:
         """Index of the item to offer next; None once the end has arrived (with `stay`: never). `beat` is called while it waits.
 
-        Live: at once. Of a recording: when there is room, and from where the later stage says it is. One that was
+        Live: at once, or when the later stage has caught up. Of a recording: when there is room, and from where the later stage says it is. One that was
         restarted may be anywhere: if it wants what is neither kept nor next, the recording goes on from there, and what
         is kept is forgotten. Waiting for room must not keep that from being noticed, or both would wait for ever.
         """
@@ -82,7 +96,7 @@ class Outlet:
 
     def _room(self) -> int | None:
         if self._recording is None:
-            return None if self._ended else self._next
+            return None if self._ended or self._is_behind() else self._next
         if self._want is None:
             return None
         after = self._want.after
@@ -92,6 +106,12 @@ class Outlet:
             self._items.clear()
             self._ended, self._next = False, wanted
         return None if self._ended or len(self._items) >= self._keep else self._next
+
+    def _is_behind(self) -> bool:
+        """The later stage lives and has more to take than it should. For a dead one everything is kept."""
+        if self._lead is None or self._want is None or time.monotonic() - self._heard_s > SILENT_S:
+            return False
+        return len(self._items) - _first_after(self._items, self._want.after) > self._lead
 
     def offer(self, item: Item, payload: bytes | memoryview = b"") -> None:
         """Hand over the item that was due."""
@@ -144,7 +164,7 @@ class Outlet:
                 log.warning("a request that breaks the protocol was ignored")
                 continue
             with self._turn:
-                self._peer, self._want = parts[0], want
+                self._peer, self._want, self._heard_s = parts[0], want, time.monotonic()
                 self._notes.extend(want.notes)
                 safe = _first_after(self._items, want.safe)
                 self._end_arrived = self._ended and safe == len(self._items)

@@ -34,8 +34,8 @@ from engine.station import Station
 
 CHECKPOINT_S = 1.0
 """How old the stored state may become while nothing happens."""
-STATES = 64
-"""Kept for a publish stage that is being restarted."""
+STATES = 4
+"""Kept for the publish stage: a state that is a fifth of a second old is of no use to anyone."""
 HELLO_EVERY = 20
 """States between two repetitions of hello: a publish stage that was restarted has to learn who is speaking."""
 

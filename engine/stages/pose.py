@@ -22,6 +22,8 @@ from engine.stages.wiring import Beat, Run, access, address, recording_stream, s
 
 POSES = 1024
 """Kept until the align stage has stored what follows from them: of a live stream half a minute at 30 fps."""
+LEAD = 1
+"""Poses of a live stream that may wait for the align stage: one, so that both work at the same time."""
 
 
 def prepare(config: StationConfig) -> Run:
@@ -54,7 +56,7 @@ def prepare(config: StationConfig) -> Run:
             return item, found.astype(np.float32).tobytes()
 
         with (
-            closing(Outlet(where, POSES, access(config), recording=recording, stay=supervised())) as outlet,
+            closing(Outlet(where, POSES, access(config), recording=recording, lead=LEAD, stay=supervised())) as outlet,
             closing(captured(config, beat) if config.privacy else Received(config)) as frames,
         ):
             relay(frames, outlet, pass_on, beat)

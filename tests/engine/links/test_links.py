@@ -130,6 +130,29 @@ def test_of_a_live_stream_the_newest_counts_and_nobody_waits(address):
         assert take(sink, 1) == [99]
 
 
+def test_a_live_stage_does_not_run_away_from_the_next_one_unless_that_is_dead(address):
+    with outlet(address, keep=100, lead=1) as source:
+        waits = threading.Event()
+
+        def produce():
+            for _ in range(29):
+                source.offer(Item("camera", source.due(waits.set)))
+
+        with inlet(address) as sink:
+            source.offer(Item("camera", 0))
+            assert take(sink, 1) == [0]
+            producer = threading.Thread(target=produce, daemon=True)
+            producer.start()
+            assert take(sink, 2) == [1, 2]
+            waits.clear()
+            sink.acknowledge()
+            assert waits.wait(10) and producer.is_alive()
+        producer.join(10)  # nobody asks any more: everything is kept for who comes
+        assert not producer.is_alive()
+        with closing(Inlet(address, None, Mark("camera", 2))) as sink:
+            assert take(sink, 27) == list(range(3, 30))
+
+
 def test_a_camera_that_starts_anew_is_followed_from_its_first_frame(address):
     with outlet(address) as source, inlet(address, 41) as sink:
         source.offer(Item("camera again", 0))
