@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import yaml
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from engine.bundle import Bundle
 from engine.pose.track import PoseTrack
@@ -65,10 +66,11 @@ def undisturbed(station: LightStation) -> tuple[NDArray[np.float64], NDArray[np.
 
     aligner = open_aligner(load_station(station.yaml))
     times, positions, events = [], [], []
-    for frame in RecordedPoses(station.track):
-        assert frame.pose is not None
-        for step in aligner.push(frame.time_s, 0.0, frame.pose):
-            times.append(step.tick.time_s)
-            positions.append(step.match.position_s if step.match.status in ("on_task", "paused") else np.nan)
-            events += [(event.event, event.time_s, event.cycle, event.phase) for event in step.events]
+    with threadpool_limits(1, user_api="blas"):  # as a station does
+        for frame in RecordedPoses(station.track):
+            assert frame.pose is not None
+            for step in aligner.push(frame.time_s, 0.0, frame.pose):
+                times.append(step.tick.time_s)
+                positions.append(step.match.position_s if step.match.status in ("on_task", "paused") else np.nan)
+                events += [(event.event, event.time_s, event.cycle, event.phase) for event in step.events]
     return np.array(times), np.array(positions), events

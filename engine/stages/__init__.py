@@ -13,6 +13,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import cast
 
+from threadpoolctl import threadpool_limits
+
 from engine.config import StationConfig
 from engine.errors import ConfigError
 from engine.stages.wiring import Run
@@ -30,4 +32,7 @@ def prepare(stage: str, config: StationConfig) -> Run:
     if stage not in stage_names(config):
         why = " (privacy: capture runs inside the pose stage)" if config.privacy and stage == "capture" else ""
         raise ConfigError(f"no stage {stage!r}{why}", expected=", ".join(stage_names(config)), found=stage)
-    return cast(Run, import_module(f"engine.stages.{stage}").prepare(config))
+    run = cast(Run, import_module(f"engine.stages.{stage}").prepare(config))
+    # For good, as in `open_station`: threads of the linear algebra would only wait for those of the pose estimator.
+    threadpool_limits(1, user_api="blas")
+    return run
