@@ -10,7 +10,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from clients.plots import phase_colour
+from clients.colours import phase_colour
 from engine.reference import Reference
 from models import skeleton
 

@@ -16,6 +16,8 @@ BINS_PER_S = 20.0
 MOST_BINS = 600
 ESTABLISHED = 0.35
 """A visit counts once this share of the phase has been passed through: a matcher that slides on for a moment is no visit."""
+WHOLE = 0.6
+"""A phase of which this share was passed through was done, whatever was not recognised of the rest."""
 LEARNED_QUANTILE = 2.326
 """Standard normal quantile of 99 %: dwelling longer than this share of log-normal durations is slow."""
 LEAST_LOG_SPREAD = 0.35
@@ -107,6 +109,16 @@ class CycleRecord:
         spans = [procedure.spans[p] for p in phases]
         seen = sum(sum(self.covered[low:high]) for low, high in spans)
         return seen / max(sum(high - low for low, high in spans), 1)
+
+    def done_share(self, procedure: Procedure, phases: list[int]) -> float:
+        """Share of these phases, by length, that has been done; of a phase seen for `WHOLE`, all of it.
+
+        Whoever leaves a phase out comes into the next one from elsewhere and is recognised only further along.
+        """
+        whole = WHOLE if len(procedure.phases) > 1 else 1.0
+        lengths = [procedure.spans[p][1] - procedure.spans[p][0] for p in phases]
+        done = [min(self.coverage(procedure, [p]) / whole, 1.0) for p in phases]
+        return sum(d * n for d, n in zip(done, lengths, strict=True)) / max(sum(lengths), 1)
 
     def visit_coverage(self, procedure: Procedure) -> float:
         low, high = procedure.spans[self.current]

@@ -366,7 +366,7 @@ class EventDetector:
         if not kept or (record.joined and missing):
             return False
         most = MOST_UNFINISHED if len(procedure.phases) - 1 in left_out else MOST_SKIPPED
-        return procedure.share(left_out) <= most and record.coverage(procedure, kept) >= COVERAGE
+        return procedure.share(left_out) <= most and record.done_share(procedure, kept) >= COVERAGE
 
     def _leave_cycle(self, time_s: float) -> None:
         """Work has stopped for good: the cycle ends as it is."""

@@ -32,6 +32,8 @@ class _Anchors:
     lengths: tuple[tuple[tuple[int, ...], tuple[int, ...], float], ...]
     offset: tuple[float, float]
     """first → second in body lengths, until both have been seen together."""
+    makeshift: tuple[tuple[tuple[int, ...], tuple[int, ...], float], ...] = ()
+    """Lengths to begin with where none of `lengths` is seen: a person of whom a shoulder and an arm is all there is."""
 
 
 def _anchors(layout: skeleton.Layout) -> _Anchors:
@@ -39,7 +41,11 @@ def _anchors(layout: skeleton.Layout) -> _Anchors:
     if "left_hip" in layout.joints:
         shoulders, hips = (at("left_shoulder"), at("right_shoulder")), (at("left_hip"), at("right_hip"))
         widths = (shoulders[:1], shoulders[1:], 1.4)  # a torso is about 1.4 shoulder widths long
-        return _Anchors(shoulders, hips, ((shoulders, hips, 1.0), widths), (0.0, 1.0))
+        bones = (("hip", "knee", 1.25), ("knee", "ankle", 1.25), ("shoulder", "elbow", 1.6), ("elbow", "wrist", 1.9))
+        makeshift = tuple(
+            ((at(f"{side}_{a}"),), (at(f"{side}_{b}"),), factor) for a, b, factor in bones for side in ("left", "right")
+        )
+        return _Anchors(shoulders, hips, ((shoulders, hips, 1.0), widths), (0.0, 1.0), makeshift)
     knuckles = [f"{finger}_1" for finger in ("index", "middle", "ring", "pinky")]
     sides = ["left_", "right_"] if "left_wrist" in layout.joints else [""]
     wrist = [(at(f"{side}wrist"),) for side in sides]
@@ -118,11 +124,9 @@ class CausalCrop:
     def _place(self, joints: list[list[float]]) -> None:
         """Moves the crop with the joints of this tick; leaves it where it was if they do not say where the body is."""
         first, second = _mean(joints, self._anchors.first), _mean(joints, self._anchors.second)
-        length = 0.0
-        for start, end, factor in self._anchors.lengths:
-            a, b = _mean(joints, start), _mean(joints, end)
-            if a and b:
-                length = max(length, factor * math.hypot(b[0] - a[0], b[1] - a[1]))
+        length = _longest(joints, self._anchors.lengths)
+        if length == 0.0 and self._ticks == 0:
+            length = _longest(joints, self._anchors.makeshift)
         if not (first or second) or (self._ticks == 0 and length == 0.0):
             self._absent += 1
             if self._absent > self._forget:
@@ -165,6 +169,16 @@ def crop_sequence(poses: NDArray[np.floating], layout: str, **crop: float) -> ND
 
 def _gain(ticks: float) -> float:
     return 1.0 - math.exp(-1.0 / ticks) if ticks > 0 else 1.0
+
+
+def _longest(joints: list[list[float]], lengths: tuple[tuple[tuple[int, ...], tuple[int, ...], float], ...]) -> float:
+    """The body length by that of `lengths` which says most; 0 where none is seen."""
+    length = 0.0
+    for start, end, factor in lengths:
+        a, b = _mean(joints, start), _mean(joints, end)
+        if a and b:
+            length = max(length, factor * math.hypot(b[0] - a[0], b[1] - a[1]))
+    return length
 
 
 def _mean(joints: list[list[float]], group: tuple[int, ...]) -> tuple[float, float] | None:

@@ -28,8 +28,8 @@ class DataConfig(Section):
     """Leave out the training clips on which `training.evaluate.probe` chooses configurations."""
     station_workers: Annotated[int, Field(ge=0)] = 0
     """Rendered workers, two cycles each."""
-    station_tracks: Path | None = None
-    """Folder of workers recorded through the pose estimator (see `training.datasets.station_tracks`)."""
+    station_tracks: tuple[Path, ...] = ()
+    """Folders of workers recorded through the pose estimator (see `training.datasets.station_tracks`)."""
 
     @field_validator("format")
     @classmethod

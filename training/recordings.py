@@ -89,5 +89,5 @@ def _stations(config: DataConfig, seed: int) -> Iterator[StationClips]:
     """Rendered workers: their joints made to look estimated, and their joints as really estimated."""
     if config.station_workers:
         yield load_stations(config.station_workers, seed)
-    if config.station_tracks is not None:
-        yield load_station_tracks(config.station_tracks)
+    for folder in config.station_tracks:
+        yield load_station_tracks(folder)

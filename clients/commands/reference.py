@@ -104,7 +104,7 @@ def _describe(reference: Reference, path: Path) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from clients.plots import phase_colour
+    from clients.colours import phase_colour
 
     info = reference.info
     console = Console()

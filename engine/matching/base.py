@@ -10,6 +10,17 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
+class Delayed:
+    """Where the work was `lag_s` ago, judged with what has been seen since: steadier than the live answer, for alarms."""
+
+    position_s: float
+    phase: int
+    confidence: float
+    """Smoothed belief within ±0.5 s of the mode."""
+    lag_s: float
+
+
+@dataclass(frozen=True)
 class Match:
     """The matcher's answer for one tick."""
 
@@ -26,6 +37,8 @@ class Match:
     status: Literal["on_task", "paused", "off_task", "idle", "lost"]
     eta_s: float | None
     """Seconds to the end of the cycle at the present rate; None when not on task."""
+    delayed: Delayed | None = None
+    """None while nothing has been seen yet."""
 
 
 class Matcher(Protocol):

@@ -5,8 +5,8 @@ Positions are on the first demonstration's clock, because that is where phases a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,20 +14,9 @@ from numpy.typing import NDArray
 from engine.bundle import Bundle
 from engine.errors import BadReference
 from engine.matching import dtw
-from engine.matching.emission import EmissionFit, fit_pairs, unit
+from engine.matching.emission import UNFITTED, unit
+from engine.matching.fitting import between, fitted
 from engine.reference import Phase, Reference, ReferenceInfo
-
-APART_S = 0.5
-"""Positions at least this far apart count as unmatched."""
-TEMPER = 0.25
-COPIES = 6
-STRANGERS = 400
-"""Random directions that stand for what a reference has never seen."""
-ANOTHER_PERSON = 0.3
-"""Median 1 − cosine between two people at the same moment, as a share of that between different moments of one of them:
-0.1–0.6 over the actions of the tuning split."""
-ANOTHER_PERSON_SPREAD = 0.6
-"""Standard deviation of its logarithm."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +28,8 @@ class EmbeddedDemo:
     """(T, D), unit length."""
     poses: NDArray[np.float32]
     """(T, K, 3), pixels."""
+    starts_s: Mapping[str, float] = field(default_factory=dict)
+    """Where phases start in this recording, where that was marked too: name → seconds on its own clock."""
 
 
 def build_reference(
@@ -47,7 +38,7 @@ def build_reference(
     """A reference from one or several demonstrations of one cycle each.
 
     `phases` are seconds on the first demonstration's clock (None: one phase); they are carried to the others by
-    alignment. Raises BadReference: no demonstration, one too short, phases outside the recording or overlapping.
+    alignment. Where others were marked too (`starts_s`), a boundary is put at the median of all marks. Raises BadReference: no demonstration, one too short, phases outside the recording or overlapping.
     """
     demos = [_checked(demo) for demo in demos]
     if not demos:
@@ -60,7 +51,8 @@ def build_reference(
         np.arange(count, dtype=np.float64),
         *(dtw.carry(dtw.align(first.embeddings, demo.embeddings), count) for demo in demos[1:]),
     ]
-    templates = np.stack([_at(demo.embeddings, partner) for demo, partner in zip(demos, partners, strict=True)])
+    phases = _agreed(phases, demos, partners, rate_hz)
+    templates = np.stack([between(demo.embeddings, partner) for demo, partner in zip(demos, partners, strict=True)])
     mean = templates.mean(axis=0)
     variance = np.square(templates - mean).sum(axis=2).mean(axis=0)
     info = ReferenceInfo(
@@ -75,81 +67,31 @@ def build_reference(
             for demo, partner in zip(demos, partners, strict=True)
         ),
         demonstrations=tuple(demo.name for demo in demos),
-        emission=fit_emission(demos, templates, partners, rate_hz, cyclic).as_json(),
+        emission=UNFITTED.as_json(),
     )
-    return Reference(info, mean, variance.astype(np.float32), first.poses, templates if len(demos) > 1 else None)
+    return fitted(
+        Reference(info, mean, variance.astype(np.float32), first.poses, templates if len(demos) > 1 else None)
+    )
 
 
-def fit_emission(
-    demos: Sequence[EmbeddedDemo],
-    templates: NDArray[np.float32],
-    partners: Sequence[NDArray[np.float64]],
-    rate_hz: float,
-    cyclic: bool,
-) -> EmissionFit:
-    """Matched against unmatched similarities of recordings that are not in the reference.
-
-    Those are: each demonstration against the others (leave one out), and distorted copies of each, since whoever is
-    followed is not who demonstrated: how far apart two people are at the same moment of the same work, as a share of how
-    far apart different moments are, is `ANOTHER_PERSON`.
-    """
-    count = templates.shape[1]
-    rng = np.random.default_rng(0)
-    apart = max(2, round(min(APART_S * rate_hz, count / 4)))
-    ticks = np.arange(count, dtype=np.float64)
-    pairs: list[tuple[NDArray[np.float32], NDArray[np.float64]]] = []
-    for number, own in enumerate(templates):
-        far = (1.0 - own @ own.T)[_distance(ticks, count, cyclic) >= apart]
-        spread = float(np.median(far)) if len(far) else 0.5
-        for _ in range(max(1, COPIES // len(templates))):
-            copy, positions = _distorted(own, ANOTHER_PERSON * spread, rng)
-            pairs.append((np.einsum("td,mnd->mtn", copy, templates).max(axis=0), positions))
-        if len(templates) > 1:
-            others = np.delete(templates, number, axis=0)
-            pairs.append((np.einsum("td,mnd->mtn", own, others).max(axis=0), ticks))
-    matched, unmatched = [], []
-    for similarity, positions in pairs:
-        distance = _distance(positions, count, cyclic)
-        matched.append(np.where(distance <= 1, similarity, -np.inf).max(axis=1))
-        unmatched.append(similarity[distance >= apart])
-    good, bad = np.concatenate(matched), np.concatenate(unmatched)
-    slope, offset = fit_pairs(good[np.isfinite(good)], bad if len(bad) else np.zeros(1))
-    # Whatever has nothing to do with the work must score below zero even where it happens to fit best: pairs within the
-    # work cannot tell where that is.
-    strangers = unit(rng.normal(size=(STRANGERS, templates.shape[2]))) @ templates.reshape(-1, templates.shape[2]).T
-    best = float(np.quantile(strangers.max(axis=1), 0.95))
-    return EmissionFit(slope, min(offset, -slope * best), TEMPER)
-
-
-def _distance(positions: NDArray[np.float64], count: int, cyclic: bool) -> NDArray[np.float64]:
-    """Ticks between each of `positions` (T,) and each tick of the reference: (T, count)."""
-    distance = np.abs(np.arange(count)[None] - positions[:, None])
-    return np.minimum(distance, count - distance) if cyclic else distance
-
-
-def _distorted(
-    embeddings: NDArray[np.float32], apart: float, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """A copy as another person's would be: other pace, every embedding off by some angle. With its true positions.
-
-    `apart`: median of 1 − cosine between the copy and the original.
-    """
-    count = len(embeddings)
-    pace = np.exp(rng.normal(0.0, 0.3, 6))
-    positions = np.cumsum(np.interp(np.linspace(0, 5, count), np.arange(6), pace))
-    positions = (positions - positions[0]) / (positions[-1] - positions[0]) * (count - 1)
-    noise = unit(rng.normal(size=embeddings.shape))
-    away = np.minimum(apart * np.exp(rng.normal(0.0, ANOTHER_PERSON_SPREAD, (count, 1))), 1.0)
-    angle = np.arccos(1.0 - away)
-    return unit(np.cos(angle) * unit(_at(embeddings, positions)) + np.sin(angle) * noise), positions
-
-
-def _at(values: NDArray[np.floating], positions: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Rows (N, D) of `values` (T, D) at fractional positions (N,), linear between neighbours, unit length."""
-    low = np.clip(np.floor(positions).astype(int), 0, len(values) - 1)
-    high = np.minimum(low + 1, len(values) - 1)
-    weight = (positions - low)[:, None]
-    return unit((1 - weight) * values[low] + weight * values[high])
+def _agreed(
+    phases: list[Phase], demos: Sequence[EmbeddedDemo], partners: Sequence[NDArray[np.float64]], rate_hz: float
+) -> list[Phase]:
+    """The phases with each boundary between two of them at the median of where the demonstrations put it."""
+    agreed, before = list(phases), 0.0
+    for n in range(1, len(phases)):
+        marks = [phases[n].start_s] + [
+            float(np.searchsorted(partner, demo.starts_s[phases[n].name] * rate_hz)) / rate_hz
+            for demo, partner in zip(demos[1:], partners[1:], strict=True)
+            if phases[n].name in demo.starts_s
+        ]
+        touching = abs(phases[n].start_s - phases[n - 1].end_s) < 1.5 / rate_hz
+        at = float(np.clip(np.median(marks), before + 1 / rate_hz, phases[n].end_s - 1 / rate_hz))
+        if len(marks) > 1 and touching and before + 1 / rate_hz <= at < phases[n].end_s:
+            agreed[n - 1] = agreed[n - 1].model_copy(update={"end_s": at})
+            agreed[n] = agreed[n].model_copy(update={"start_s": at})
+        before = agreed[n].start_s
+    return agreed
 
 
 def _durations(phases: Sequence[Phase], partner: NDArray[np.float64], length: int, rate_hz: float) -> tuple[float, ...]:
@@ -182,7 +124,7 @@ def _checked(demo: EmbeddedDemo) -> EmbeddedDemo:
             found="the same embedding at every tick",
             next_step=advice,
         )
-    return EmbeddedDemo(demo.name, embeddings, np.asarray(demo.poses, np.float32))
+    return replace(demo, embeddings=embeddings, poses=np.asarray(demo.poses, np.float32))
 
 
 def _checked_phases(phases: Sequence[Phase] | None, duration_s: float) -> list[Phase]:

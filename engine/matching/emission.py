@@ -35,6 +35,10 @@ class EmissionFit:
         return self.temper * np.maximum(self.slope * similarity + self.offset, -CLIP)
 
 
+UNFITTED = EmissionFit(slope=10.0, offset=-5.0, temper=0.1)
+"""Of a reference that is still being made."""
+
+
 def fit_pairs(matched: NDArray[np.floating], unmatched: NDArray[np.floating]) -> tuple[float, float]:
     """Slope and offset of log p(s | matched) − log p(s | unmatched), from similarities of both kinds.
 

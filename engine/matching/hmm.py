@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.matching import transitions
-from engine.matching.base import Match
+from engine.matching.base import Delayed, Match
 from engine.matching.emission import Emission
-from engine.matching.forward import compile_once, forward
+from engine.matching.forward import JUMP, WRAP, compile_once, forward
+from engine.matching.smoothing import LAG_S, FixedLag
 from engine.matching.transitions import RATES, Dynamics
 from engine.reference import Reference
 
@@ -54,6 +55,8 @@ class SwitchingMatcher:
         self._likelihood = np.empty(count, np.float32)
         self._window = max(1, round(CONFIDENCE_S * self._rate_hz))
         self._home = min(count, max(1, round(HOME_S * self._rate_hz)))
+        furthest = int(np.ceil(max(RATES) * LONGEST_STEP_S * self._rate_hz))
+        self._lag = FixedLag(count, round(LAG_S * self._rate_hz), furthest, self._land)
         self._prepared_s = -1.0
         compile_once()
         self.reset()
@@ -65,6 +68,7 @@ class SwitchingMatcher:
         self._idle = 0.5
         self._pace = 1.0
         self._unseen_s = 0.0
+        self._lag.reset()
 
     def step(self, embedding: NDArray[np.float32] | None, dt_s: float) -> Match:
         """One tick, see `engine.matching.base.Matcher`.
@@ -90,6 +94,7 @@ class SwitchingMatcher:
     def _advance(self, dt_s: float, likelihood: NDArray[np.float32], seen: bool) -> None:
         if dt_s != self._prepared_s:
             self._prepare(dt_s)
+        before = self.belief
         self._idle = forward(
             self._on,
             self._off,
@@ -105,6 +110,8 @@ class SwitchingMatcher:
             self._mixed,
             self._moved,
         )
+        rates = self._on.sum(axis=1, dtype=np.float64)
+        self._lag.push(before, likelihood, rates, self._shifts, float(self._odds[JUMP]), float(self._odds[WRAP]))
 
     def _prepare(self, dt_s: float) -> None:
         """Probabilities of one tick of this length."""
@@ -173,6 +180,17 @@ class SwitchingMatcher:
             confidence=mass if working else max(off, self._idle),
             status=status,  # type: ignore[arg-type]
             eta_s=(duration_s - position_s) / self._pace if working and status != "lost" else None,
+            delayed=self._delayed(),
+        )
+
+    def _delayed(self) -> Delayed:
+        smoothed = self._lag.belief()
+        mode = int(smoothed.argmax())
+        return Delayed(
+            position_s=mode / self._rate_hz,
+            phase=int(self._phase_of[mode]),
+            confidence=float(smoothed[self._near(mode)].sum()),
+            lag_s=self._lag.filled / self._rate_hz,
         )
 
     def _near(self, mode: int) -> NDArray[np.int64] | slice:
@@ -188,8 +206,9 @@ class SwitchingMatcher:
 
     def state(self) -> dict[str, NDArray[Any]]:
         numbers = np.array([self._idle, self._pace, self._unseen_s])
-        return {"on": self._on.copy(), "off": self._off.copy(), "numbers": numbers}
+        return {"on": self._on.copy(), "off": self._off.copy(), "numbers": numbers} | self._lag.state()
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         self._on[:], self._off[:] = state["on"], state["off"]
         self._idle, self._pace, self._unseen_s = (float(value) for value in state["numbers"])
+        self._lag.restore(state)

@@ -1,6 +1,6 @@
 """Rendered workers as the real pose estimator sees them: its own errors, where `stations.py` can only imitate them.
 
-    python -m training.datasets.station_tracks FOLDER --workers 40
+    python -m training.datasets.station_tracks FOLDER --workers 64 [--mistakes]
 
 draws each worker, runs MediaPipe on the pixels, and keeps one pose track a worker with its ground truth as labels.
 `load_station_tracks` gives the recordings of such a folder.
@@ -21,18 +21,20 @@ from engine.pose.opening import DEFAULT
 from engine.pose.track import PoseTrack
 from engine.sources.rendered import RenderedStation, StationParams, simulate
 from training.datasets.base import Clip, Dataset
-from training.datasets.stations import ACTION, LAYOUT, StationClips
+from training.datasets.stations import ACTION, LAYOUT, StationClips, with_mistakes
 
 FIRST_WORKER = 50_000
 """Seeds of these workers start here: away from those of demonstrations, benchmarks and tests."""
 
 
-def record_worker(worker: int, folder: Path, cycles: int) -> Path:
+def record_worker(worker: int, folder: Path, cycles: int, mistakes: bool) -> Path:
     """One worker's track, with `cycle`, `phase` and `progress` per frame as labels. A finished one is kept."""
     path = folder / f"worker-{worker:05d}.npz"
     if path.exists():
         return path
     params = StationParams.random(FIRST_WORKER + worker, cycles=cycles)
+    if mistakes:
+        params = with_mistakes(params)
     source, truth = RenderedStation(params), simulate(params)
     locator = open_locator(source, layout=LAYOUT)
     track = extract(source, locator, estimator=DEFAULT)
@@ -77,11 +79,14 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--workers", type=int, default=40)
     parser.add_argument("--cycles", type=int, default=2)
+    parser.add_argument("--first", type=int, default=0, help="number of the first worker")
+    parser.add_argument("--mistakes", action="store_true", help="a phase skipped, repeated or swapped in every cycle")
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(options.processes) as pool:
-        jobs = [pool.submit(record_worker, n, options.folder, options.cycles) for n in range(options.workers)]
+        numbers = range(options.first, options.first + options.workers)
+        jobs = [pool.submit(record_worker, n, options.folder, options.cycles, options.mistakes) for n in numbers]
         for done, job in enumerate(jobs, start=1):
             print(f"{done}/{len(jobs)} {job.result().name}", flush=True)
 

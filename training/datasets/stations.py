@@ -6,13 +6,14 @@ behind the bench are either missing or confident nonsense, hands are off by 2–
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from engine.sources.rendered import StationParams, simulate
+from engine.sources.rendered.parameters import PHASES, Deviation, DeviationKind
 from training.datasets.base import Clip, Dataset
 
 ACTION = "station"
@@ -29,12 +30,29 @@ class StationClips:
     progress: dict[str, NDArray[np.float64]]
 
 
+def with_mistakes(params: StationParams) -> StationParams:
+    """The same worker, who in every cycle skips a phase, does it again or swaps it with the next.
+
+    What comes before a phase must not decide what it looks like.
+    """
+    rng = np.random.default_rng([params.seed, 0x0DD])
+    kinds: tuple[DeviationKind, ...] = ("skip", "skip", "repeat", "swap")
+    chosen = [kinds[rng.integers(len(kinds))] for _ in range(params.cycles)]
+    wrong = [
+        Deviation(kind, int(rng.integers(len(PHASES) - (kind == "swap"))), cycle)
+        for cycle, kind in enumerate(chosen, start=1)
+    ]
+    return replace(params, deviations=tuple(wrong))
+
+
 def load_stations(workers: int, seed: int = 0, cycles: int = 2) -> StationClips:
-    """`workers` random workers, each for `cycles` cycles without deviations. Same seed, same clips."""
+    """`workers` random workers, each for `cycles` cycles, every other worker with mistakes. Same seed, same clips."""
     clips: list[Clip] = []
     progress: dict[str, NDArray[np.float64]] = {}
     for worker in range(workers):
         params = StationParams.random(10_000 * (seed + 1) + worker, cycles=cycles)
+        if worker % 2:
+            params = with_mistakes(params)
         truth = simulate(params)
         rng = np.random.default_rng([seed, worker])
         seen = estimated(truth.joints, rng)

@@ -10,6 +10,7 @@ from training.objectives.contrastive_regression import contrastive_regression
 from training.objectives.cross_video import cross_video
 from training.objectives.lav import lav
 from training.objectives.progress_contrastive import progress_contrastive
+from training.objectives.realigned import realigned
 from training.objectives.sequence_contrastive import sequence_contrastive
 from training.objectives.tcc import tcc
 
@@ -18,6 +19,7 @@ OBJECTIVES: dict[str, Objective] = {
     "sequence_contrastive": sequence_contrastive,
     "cross_video": cross_video,
     "progress_contrastive": progress_contrastive,
+    "realigned": realigned,
     "tcc": tcc,
     "lav": lav,
 }

@@ -1,5 +1,7 @@
 """References from demonstrations: one clock, phases carried over, and what cannot become a reference."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from streams import BUNDLE, RATE_HZ, follow, procedure, reference, seen
@@ -84,3 +86,13 @@ def test_the_live_posterior_is_of_the_reference_that_was_asked_for():
     built = reference(procedure(6))
     assert built.info.emission.keys() == {"slope", "offset", "temper"}
     assert built.info.emission["slope"] > 0
+
+
+def test_a_boundary_that_several_demonstrations_mark_is_put_at_the_median_of_the_marks():
+    """The first demonstration's mark is a second late; two others agree with each other."""
+    work = procedure(4)
+    phases = [Phase(name="a", start_s=0, end_s=6), Phase(name="b", start_s=6, end_s=10)]
+    marked = [replace(demo(work, name), starts_s={"b": 5.0}) for name in ("second", "third")]
+    reference = build_reference([demo(work, "first"), *marked], phases, BUNDLE)
+    assert [phase.end_s for phase in reference.info.phases] == [pytest.approx(5.0, abs=0.1), 10]
+    assert reference.info.phases[1].start_s == reference.info.phases[0].end_s

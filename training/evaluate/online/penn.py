@@ -127,10 +127,13 @@ def _task(
 
 
 def reference_of(references: Sequence[Recording], bundle: Bundle, cyclic: bool) -> Reference:
-    """Lockstep's reference from labelled recordings: phases of the first, carried to the others."""
-    demos = [EmbeddedDemo(r.name, r.embeddings, r.poses) for r in references]
-    phases = recordings.phases_of(references[0].phases, bundle.info.rate_hz)
-    return build_reference(demos, phases, bundle, cyclic)
+    """Lockstep's reference from recordings that are all labelled."""
+    marked = [recordings.phases_of(r.phases, bundle.info.rate_hz) for r in references]
+    demos = [
+        EmbeddedDemo(r.name, r.embeddings, r.poses, {phase.name: phase.start_s for phase in phases})
+        for r, phases in zip(references, marked, strict=True)
+    ]
+    return build_reference(demos, marked[0], bundle, cyclic)
 
 
 def follow(reference: Reference, embeddings: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
