@@ -40,8 +40,9 @@ def realigned(
     if len(first) == 0:
         return z.sum() * 0.0
     similarity = (scores.detach() * temperature).float().cpu().numpy()
-    known = [tensor.cpu().numpy() for tensor in (ticks.mask, ticks.progress, ticks.time_s, first, second)]
-    partner = torch.from_numpy(_partners(similarity, *known, band, pull)).to(z.device)  # (P, T) seconds, NaN: none
+    mask, progress, time_s = (tensor.cpu().numpy() for tensor in (ticks.mask, ticks.progress, ticks.time_s))
+    found = _partners(similarity, mask, progress, time_s, first.cpu().numpy(), second.cpu().numpy(), band, pull)
+    partner = torch.from_numpy(found).to(z.device)  # (P, T) seconds, NaN: none
     rows = ticks.mask[first] & ~partner.isnan()
     distance = ticks.time_s[second][:, None, :] - partner.nan_to_num()[:, :, None]
     return gaussian_match(scores, distance / sigma_s, rows, ticks.mask[second])
