@@ -1,14 +1,15 @@
 """How well a live embedding fits each position: a log-likelihood ratio of 'seen here' against 'seen anywhere else'.
 
-    log LR_i = temper · max(slope · s_i + offset, −CLIP),   s_i = best cosine with the demonstrations' embeddings at position i
+    log LR_i = temper · max(slope · (s_i − even), −CLIP),   s_i = best cosine with the demonstrations' embeddings at position i
 
-Off task and idle score 0. Slope and offset come from logistic regression of matched against unmatched pairs, whose
+Off task and idle score 0. `even` is −offset / slope, or lower for somebody who looks less alike (see `Emission`). Slope and offset come from logistic regression of matched against unmatched pairs, whose
 log-odds at equal weights *are* the log-likelihood ratio; consecutive frames repeat each other's evidence, which `temper`
 (below 1) makes up for.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -30,11 +31,13 @@ class EmissionFit:
     def as_json(self) -> dict[str, float]:
         return asdict(self)
 
-    def log_ratio(self, similarity: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Similarities (...) → tempered log-likelihood ratios (...)."""
-        return self.temper * np.maximum(self.slope * similarity + self.offset, -CLIP)
 
-
+START = 0.75
+"""Best similarity assumed of somebody who has just come."""
+SHORT_OF_BEST, LEAST_ALIKE = 0.25, 0.6
+"""See `Emission`. Cosines; tuning split: people at work look alike with 0.6–1, somebody turned away with 0.5–0.8."""
+BETTER_S, WORSE_S = 0.5, 30.0
+"""How soon a better best is believed, and how slowly it is forgotten."""
 UNFITTED = EmissionFit(slope=10.0, offset=-5.0, temper=0.1)
 """Of a reference that is still being made."""
 
@@ -62,7 +65,11 @@ def fit_pairs(matched: NDArray[np.floating], unmatched: NDArray[np.floating]) ->
 
 
 class Emission:
-    """Scores live embeddings against a reference; preallocated, one sgemv per tick."""
+    """Scores live embeddings against a reference; preallocated, one sgemv per tick.
+
+    How alike somebody looks at best is a trait of the person (and of the camera), so the similarity from which on they count
+    as being at work comes down to them: it is `SHORT_OF_BEST` below their best of late, but never below `LEAST_ALIKE`.
+    """
 
     def __init__(self, reference: Reference) -> None:
         self._templates = np.ascontiguousarray(unit(reference.templates), np.float32)  # (M, N, D)
@@ -71,18 +78,27 @@ class Emission:
         self._all = np.empty(len(self._flat), np.float32)
         self._best = np.empty(self._count, np.float32)
         self.fit = EmissionFit(**reference.info.emission)
+        self.best_of_late = START
 
     @property
     def nbytes(self) -> int:
         return self._templates.nbytes + self._all.nbytes + self._best.nbytes
 
-    def __call__(self, embedding: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Embedding (D,) → log-likelihood ratio per position (N,); the array is reused by the next call."""
+    def reset(self) -> None:
+        """Somebody else may be there."""
+        self.best_of_late = START
+
+    def __call__(self, embedding: NDArray[np.float32], dt_s: float) -> NDArray[np.float32]:
+        """Embedding (D,), seconds since the last → log-likelihood ratio per position (N,); the next call reuses the array."""
         np.dot(self._flat, embedding, out=self._all)
         np.max(self._all.reshape(self._demonstrations, self._count), axis=0, out=self._best)
         fit = self.fit
+        best = float(self._best.max())
+        memory_s = BETTER_S if best > self.best_of_late else WORSE_S
+        self.best_of_late += (1.0 - math.exp(-dt_s / memory_s)) * (best - self.best_of_late)
+        even = min(-fit.offset / fit.slope, max(self.best_of_late - SHORT_OF_BEST, LEAST_ALIKE))
+        np.subtract(self._best, np.float32(even), out=self._best)
         np.multiply(self._best, np.float32(fit.slope), out=self._best)
-        np.add(self._best, np.float32(fit.offset), out=self._best)
         np.maximum(self._best, np.float32(-CLIP), out=self._best)
         np.multiply(self._best, np.float32(fit.temper), out=self._best)
         return self._best

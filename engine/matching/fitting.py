@@ -39,8 +39,6 @@ JUDGED_S = 0.15
 MOST_TICKS = 600
 """Followed at each temper: enough to tell them apart, and long procedures are not followed for minutes."""
 SETTLED_S = 1.0
-LEAST_ALIKE = 0.7
-"""Cosine from which on somebody is at work at the latest: people who look as different as this were still doing the same."""
 
 Copy = tuple[NDArray[np.float32], NDArray[np.float64]]
 """Embeddings (T, D) and the true position of each in ticks of the reference (T,)."""
@@ -96,8 +94,7 @@ def _fit_to_pairs(reference: Reference, copies: Sequence[Copy]) -> EmissionFit:
     size = templates.shape[2]
     strangers = unit(np.random.default_rng(1).normal(size=(STRANGERS, size))) @ templates.reshape(-1, size).T
     best = float(np.quantile(strangers.max(axis=1), 0.95))
-    even = float(np.clip(-offset / slope, best, max(best, LEAST_ALIKE)))
-    return EmissionFit(slope, -slope * even, 1.0)
+    return EmissionFit(slope, min(offset, -slope * best), 1.0)
 
 
 def _surprise(reference: Reference, copies: Sequence[Copy]) -> float:

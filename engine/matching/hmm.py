@@ -69,6 +69,7 @@ class SwitchingMatcher:
         self._pace = 1.0
         self._unseen_s = 0.0
         self._lag.reset()
+        self._emission.reset()
 
     def step(self, embedding: NDArray[np.float32] | None, dt_s: float) -> Match:
         """One tick, see `engine.matching.base.Matcher`.
@@ -84,7 +85,7 @@ class SwitchingMatcher:
         self._unseen_s = 0.0 if seen else self._unseen_s + dt_s
         likelihood = self._neutral
         if seen:
-            np.exp(self._emission(embedding), out=self._likelihood)  # type: ignore[arg-type]
+            np.exp(self._emission(embedding, dt_s), out=self._likelihood)  # type: ignore[arg-type]
             likelihood = self._likelihood
         steps = max(1, int(np.ceil(dt_s / LONGEST_STEP_S)))
         for number in range(steps):
@@ -205,10 +206,10 @@ class SwitchingMatcher:
         return np.arange(low, high) % count
 
     def state(self) -> dict[str, NDArray[Any]]:
-        numbers = np.array([self._idle, self._pace, self._unseen_s])
+        numbers = np.array([self._idle, self._pace, self._unseen_s, self._emission.best_of_late])
         return {"on": self._on.copy(), "off": self._off.copy(), "numbers": numbers} | self._lag.state()
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         self._on[:], self._off[:] = state["on"], state["off"]
-        self._idle, self._pace, self._unseen_s = (float(value) for value in state["numbers"])
+        self._idle, self._pace, self._unseen_s, self._emission.best_of_late = map(float, state["numbers"])
         self._lag.restore(state)
