@@ -244,7 +244,7 @@ class Supervisor:
         time.sleep(0.01)  # beats of several stages are read together
 
     def _write_status(self) -> None:
-        """Who runs, for `lockstep stage status` and for whoever looks after the supervisor."""
+        """Who runs, in a file, for whoever looks after the supervisor."""
         stages = {
             post.stage: {
                 "pid": post.active.pid if post.active else None,

@@ -55,6 +55,8 @@ class Item(msgspec.Struct, frozen=True):
     """Stage and milliseconds: what was spent since the item before."""
     seq: int = 0
     """Of a state: number of the newest event stored before it."""
+    trouble: str = ""
+    """Of a state: why the store cannot be written just now."""
 
 
 encode = msgspec.msgpack.Encoder().encode

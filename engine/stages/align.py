@@ -27,6 +27,7 @@ from engine.links.items import Item, Mark
 from engine.links.outlet import Outlet
 from engine.messages import Event, Hello, State
 from engine.opening import open_aligner
+from engine.security import is_local
 from engine.sources.base import Frame, StreamNotice
 from engine.stages.frames import array_of
 from engine.stages.wiring import QUIET_S, Beat, Run, access, address, keys, open_store, recording_stream, supervised
@@ -59,7 +60,8 @@ def prepare(config: StationConfig) -> Run:
         ):
             ledger = Ledger(Journal(config.station, store, shared=True), aligner, inlet, made_for)
             states = StatesOut(outlet, ledger.journal)
-            poses = Poses(inlet, ledger, states.pose_latency, beat)
+            one_machine = all(is_local(address(config, link)) for link in ("frames", "poses"))
+            poses = Poses(inlet, ledger, states.pose_latency, beat, one_machine)
             nobody = np.zeros_like(aligner.reference.poses[0])
 
             def pose_of(frame: Frame) -> np.ndarray:
@@ -128,9 +130,10 @@ class Poses:
     name, live = "poses", True
     layout, duration_s = None, None
 
-    def __init__(self, inlet: Inlet, ledger: Ledger, latency: Latency, beat: Beat) -> None:
+    def __init__(self, inlet: Inlet, ledger: Ledger, latency: Latency, beat: Beat, one_machine: bool) -> None:
         self.fps, self.size, self.dropped = 0.0, (0, 0), 0
         self._inlet, self._ledger, self._latency, self._beat = inlet, ledger, latency, beat
+        self._one_machine = one_machine
 
     def __iter__(self) -> Iterator[Frame]:
         while True:
@@ -148,9 +151,12 @@ class Poses:
             for stage, spent_ms in item.spent_ms:
                 self._latency.add(stage, spent_ms)
             notice = StreamNotice(*item.notice) if item.notice else None  # type: ignore[arg-type]
-            pose = array_of(item, payload)
-            yield Frame(item.index, item.time_s, None, pose, item.captured_s, None, notice)
+            yield Frame(item.index, item.time_s, None, array_of(item, payload), self._captured_s(item), None, notice)
             self._ledger.followed(mark)
+
+    def _captured_s(self, item: Item) -> float:
+        """On this machine's monotonic clock. Two machines have only the time of day in common, as well as they keep it."""
+        return item.captured_s if self._one_machine else time.monotonic() - (time.time() - item.wall_s)
 
     def close(self) -> None:
         """The link is closed by who opened it."""
@@ -191,6 +197,7 @@ class StatesOut:
     def _offer(self, payload: bytes, end: bool = False) -> None:
         spent = tuple(self._spent)
         self._spent.clear()
-        item = Item(self._stream, self._count, end=end, seq=self._journal.stored_seq, spent_ms=spent)
+        journal = self._journal
+        item = Item(self._stream, self._count, end=end, seq=journal.stored_seq, trouble=journal.trouble, spent_ms=spent)
         self._outlet.offer(item, payload)
         self._count += 1

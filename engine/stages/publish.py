@@ -64,6 +64,7 @@ class _Outward:
             if received is not None:
                 item, payload = received
                 heard_s, stored, ended = now_s, item.seq, item.end
+                self._journal.trouble = item.trouble  # theirs who write it: said here with every heartbeat
                 for stage, ms in item.spent_ms:
                     self._latency.add(stage, ms)
                 self._pass_on(bytes(payload))
