@@ -29,6 +29,8 @@ STRANGERS = 400
 ANOTHER_PERSON = 0.05
 """Median 1 − cosine between two people at the same moment: 0.02–0.13 over the actions of the tuning split, 0.01–0.1 over
 rendered workers."""
+MOST_OF_RANGE = 0.25
+"""But no more than this share of the median 1 − cosine between different moments: where embeddings differ little, people do too."""
 ANOTHER_PERSON_SPREAD = 0.7
 """Standard deviation of its logarithm: 0.6–1.1."""
 ANOTHER_PERSON_S = 0.6
@@ -135,7 +137,8 @@ def _distorted(embeddings: NDArray[np.float32], rate_hz: float, rng: np.random.G
     centred = embeddings - embeddings.mean(axis=0)
     _, strength, directions = np.linalg.svd(centred, full_matrices=False)
     noise = unit(_wandering((count, len(strength)), rate_hz, rng) @ (strength[:, None] * directions))
-    away = np.minimum(ANOTHER_PERSON * np.exp(ANOTHER_PERSON_SPREAD * _wandering((count, 1), rate_hz, rng)), 1.0)
+    spread = float(np.median(1.0 - embeddings @ embeddings.T))
+    away = np.minimum(min(ANOTHER_PERSON, MOST_OF_RANGE * spread) * np.exp(ANOTHER_PERSON_SPREAD * _wandering((count, 1), rate_hz, rng)), 1.0)
     angle = np.arccos(1.0 - away)
     return unit(np.cos(angle) * between(embeddings, positions) + np.sin(angle) * noise), positions
 
