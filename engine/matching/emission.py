@@ -32,6 +32,8 @@ class EmissionFit:
         return asdict(self)
 
 
+MOST = 40.0
+"""Tempered nats that a single tick may say for the best position against being off task."""
 START = 0.75
 """Best similarity assumed of somebody who has just come."""
 SHORT_OF_BEST, LEAST_ALIKE = 0.25, 0.6
@@ -101,6 +103,10 @@ class Emission:
         np.multiply(self._best, np.float32(fit.slope), out=self._best)
         np.maximum(self._best, np.float32(-CLIP), out=self._best)
         np.multiply(self._best, np.float32(fit.temper), out=self._best)
+        # All positions alike come down where the exponential would overflow: what sets them apart is kept.
+        too_much = float(self._best.max()) - MOST
+        if too_much > 0.0:
+            np.subtract(self._best, np.float32(too_much), out=self._best)
         return self._best
 
 

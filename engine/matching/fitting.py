@@ -51,12 +51,15 @@ def fitted(reference: Reference) -> Reference:
     copies = _copies(reference)
     with threadpool_limits(limits=1, user_api="blas"):  # products this small are done before a second thread wakes up
         loose = _fit_to_pairs(reference, copies)
-        judged = [(temper, _surprise(_with(reference, replace(loose, temper=temper)), copies)) for temper in TEMPERS]
+        judged = [
+            (temper, _surprise(with_emission(reference, replace(loose, temper=temper)), copies)) for temper in TEMPERS
+        ]
     temper, _ = min(judged, key=lambda pair: pair[1])
-    return _with(reference, replace(loose, temper=temper))
+    return with_emission(reference, replace(loose, temper=temper))
 
 
-def _with(reference: Reference, fit: EmissionFit) -> Reference:
+def with_emission(reference: Reference, fit: EmissionFit) -> Reference:
+    """The same reference with another emission."""
     info = reference.info.model_copy(update={"emission": fit.as_json()})
     return Reference(info, reference.mean, reference.variance, reference.poses, reference.templates)
 
@@ -138,7 +141,11 @@ def _distorted(embeddings: NDArray[np.float32], rate_hz: float, rng: np.random.G
     _, strength, directions = np.linalg.svd(centred, full_matrices=False)
     noise = unit(_wandering((count, len(strength)), rate_hz, rng) @ (strength[:, None] * directions))
     spread = float(np.median(1.0 - embeddings @ embeddings.T))
-    away = np.minimum(min(ANOTHER_PERSON, MOST_OF_RANGE * spread) * np.exp(ANOTHER_PERSON_SPREAD * _wandering((count, 1), rate_hz, rng)), 1.0)
+    away = np.minimum(
+        min(ANOTHER_PERSON, MOST_OF_RANGE * spread)
+        * np.exp(ANOTHER_PERSON_SPREAD * _wandering((count, 1), rate_hz, rng)),
+        1.0,
+    )
     angle = np.arccos(1.0 - away)
     return unit(np.cos(angle) * between(embeddings, positions) + np.sin(angle) * noise), positions
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from streams import PHASES, RATE_HZ, SIZE, cycle, procedure, reference, seen
 
-from engine.matching import open_matcher
+from engine.matching import fitting, open_matcher
+from engine.matching.emission import EmissionFit
 
 DT_S = 1 / RATE_HZ
 
@@ -66,3 +67,13 @@ def test_unseen_operators_are_lost_and_found(running):
     for embedding in embeddings[:20]:
         match = matcher.step(embedding, DT_S)
     assert match.status == "on_task"
+
+
+def test_evidence_as_steep_as_can_be_fitted_overflows_nowhere():
+    work = procedure(2)
+    steep = fitting.with_emission(reference(work), EmissionFit(slope=1000.0, offset=-600.0, temper=0.8))
+    matcher = open_matcher(steep)
+    with np.errstate(over="raise"):
+        matches = [matcher.step(embedding, DT_S) for embedding in seen(work, range(120))]
+    assert np.isfinite(matcher.belief).all()
+    assert abs(matches[-1].position_s - 119 / 20) < 0.2
