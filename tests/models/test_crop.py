@@ -103,3 +103,13 @@ def test_after_a_long_absence_it_starts_anew():
 def test_a_pose_of_another_layout_is_refused():
     with pytest.raises(ValueError, match="expected a pose"):
         CausalCrop("body13").step(np.zeros((17, 3)))
+
+
+def test_a_person_of_whom_a_shoulder_and_an_arm_is_all_there_is_gets_a_crop_too():
+    pose = np.zeros((13, 3), np.float32)
+    for joint, place in {1: (100, 100), 3: (120, 160), 5: (160, 200)}.items():
+        pose[joint] = (*place, 1.0)
+    cropped = CausalCrop("body13").step(pose)
+    seen = cropped[cropped[:, 2] > 0]
+    assert len(seen) == 3
+    assert ((seen[:, :2] > 0) & (seen[:, :2] < 29)).all()
