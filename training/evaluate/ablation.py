@@ -87,16 +87,19 @@ def run_ablation(
         for seed in config.seeds
     }
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in config.variants}
+    shared: dict[str, tuple[TrainingConfig, Path]] = {}  # variants that differ only in what they are judged on
     for (name, seed), training in trainings.items():
         run = folder / f"{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')}-{seed}"
+        trained_as = shared.setdefault(training.model_dump_json(exclude={"name"}), (training, run))
         result = run / "figures.json"
         settings = {"training": training.model_dump(mode="json"), "judged": list(config.judged.get(name, ()))}
         known = json.loads(result.read_text(encoding="utf-8")) if result.is_file() else {}
         if known.get("settings") != settings:
-            checkpoint = _trained(training, run, f"{name}, seed {seed}", told)
+            checkpoint = _trained(*trained_as, f"{name}, seed {seed}", told)
             told(f"{name}, seed {seed}: judging", 0, 1)
             actions = config.judged.get(name) or training.data.actions
             known = {"settings": settings, "figures": judge(checkpoint, dataset, actions, seed)}
+            run.mkdir(parents=True, exist_ok=True)
             write_json(result, known)
         rows[name].append(known["figures"])
     return {

@@ -90,6 +90,19 @@ def test_an_interrupted_training_goes_on_and_one_of_other_settings_begins_anew(
     assert longer["steps"] == {"both": 3, "joints only": 3}
 
 
+def test_variants_that_differ_only_in_what_they_are_judged_on_share_one_training(
+    table: Path, data: Path, tmp_path: Path
+) -> None:
+    config, base = load_ablation(table)
+    twice = config.model_copy(update={"variants": {"one": {}, "other": {}}, "judged": {"other": ("lift",)}})
+    told: list[str] = []
+    rows = run_ablation(
+        twice, base, load_penn(data), tmp_path / "runs", told=lambda what, done, total: told.append(f"{what} {done}")
+    )
+    assert rows["variants"]["one"] == rows["variants"]["other"]
+    assert [path.name for path in (tmp_path / "runs").glob("*/checkpoint")] == ["checkpoint"]
+
+
 def test_wrong_settings_are_refused_before_any_training(table: Path, data: Path, tmp_path: Path) -> None:
     config, base = load_ablation(table)
     broken = config.model_copy(update={"variants": {**config.variants, "odd": {"net.colour": "red"}}})
