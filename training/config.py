@@ -26,6 +26,8 @@ class DataConfig(Section):
     """null: all of them."""
     hold_out_tuning: bool = False
     """Leave out the training clips on which `training.evaluate.probe` chooses configurations."""
+    phase_labels: bool = False
+    """Where the data set labels phases, people are aligned by them instead of by equal shares of their clips."""
     station_workers: Annotated[int, Field(ge=0)] = 0
     """Rendered workers, two cycles each."""
     station_tracks: tuple[Path, ...] = ()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.errors import DataError
 from models import skeleton
 from training.batches import Recording
 from training.config import DataConfig
 from training.datasets import read
+from training.datasets.base import Clip
 from training.datasets.location import data_folder
 from training.datasets.station_tracks import load_station_tracks
 from training.datasets.stations import StationClips, load_stations
@@ -40,6 +42,7 @@ def load_recordings(config: DataConfig, layout: str, seed: int) -> list[Recordin
     recordings: list[Recording] = []
     if config.format is not None:
         dataset = read(config.format, config.folder or data_folder() / "penn_action")
+        shares = phase_shares(dataset.select(split="train", labelled=True))
         for clip in dataset.select(split="train"):
             if config.actions is not None and clip.action not in config.actions:
                 continue
@@ -49,7 +52,8 @@ def load_recordings(config: DataConfig, layout: str, seed: int) -> list[Recordin
                 poses = skeleton.convert(clip.poses, clip.layout, layout)
             except KeyError as error:
                 raise DataError(f"clip {clip.id} does not fit the network", expected=layout, found=str(error)) from None
-            progress = np.linspace(0.0, 1.0, len(poses))
+            marked = config.phase_labels and clip.phases is not None
+            progress = anchored(clip, shares[clip.action]) if marked else np.linspace(0.0, 1.0, len(poses))
             recordings.append(
                 Recording(
                     poses,
@@ -57,6 +61,7 @@ def load_recordings(config: DataConfig, layout: str, seed: int) -> list[Recordin
                     clip.action,
                     progress,
                     trimmed=clip.action not in UNTRIMMED,
+                    exact=marked,
                     cyclic=clip.action in CYCLIC,
                     handed=clip.action in HANDED,
                 )
@@ -83,6 +88,30 @@ def load_recordings(config: DataConfig, layout: str, seed: int) -> list[Recordin
             next_step="Correct `data:`.",
         )
     return recordings
+
+
+def phase_shares(clips: Sequence[Clip]) -> dict[str, NDArray[np.float64]]:
+    """Action → (C + 1,) where its phases begin and end in a typical execution, 0–1: the mean over labelled clips."""
+    found: dict[str, list[NDArray[np.float64]]] = {}
+    for clip in clips:
+        found.setdefault(clip.action, []).append(_starts(clip) / len(clip.poses))
+    most = {action: max(map(len, starts)) for action, starts in found.items()}
+    return {action: np.mean([s for s in starts if len(s) == most[action]], axis=0) for action, starts in found.items()}
+
+
+def anchored(clip: Clip, shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(T,) progress 0–1 that passes each key event where a typical execution does, even between them."""
+    starts = _starts(clip)
+    if len(starts) != len(shares):
+        return np.linspace(0.0, 1.0, len(clip.poses))
+    return np.interp(np.arange(len(clip.poses)) + 0.5, starts, shares)
+
+
+def _starts(clip: Clip) -> NDArray[np.float64]:
+    """(C + 1,) frames where phases begin, and the end."""
+    assert clip.phases is not None
+    changes = np.flatnonzero(np.diff(clip.phases)) + 1
+    return np.array([0, *changes, len(clip.poses)], float)
 
 
 def _stations(config: DataConfig, seed: int) -> Iterator[StationClips]:

@@ -1,0 +1,48 @@
+"""Progress of recordings: equal shares of a clip, or key events where the data set marks them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from training.config import DataConfig
+from training.datasets.base import Clip
+from training.recordings import anchored, load_recordings, phase_shares
+
+
+def clip(name: str, phases: list[int] | None) -> Clip:
+    count = 20 if phases is None else len(phases)
+    poses = np.ones((count, 13, 3), np.float32)
+    labels = None if phases is None else np.array(phases, np.int64)
+    return Clip(name, "lift", "train", poses, "body13", 30.0, (640, 480), labels)
+
+
+EARLY, LATE = clip("early", [0] * 5 + [1] * 15), clip("late", [0] * 15 + [1] * 5)
+
+
+def test_a_key_event_is_passed_where_a_typical_execution_passes_it() -> None:
+    shares = phase_shares([EARLY, LATE])["lift"]
+    np.testing.assert_allclose(shares, [0, 0.5, 1])
+    for one, event in ((EARLY, 5), (LATE, 15)):
+        progress = anchored(one, shares)
+        assert progress[event - 1] < 0.5 < progress[event]
+        assert (np.diff(progress) > 0).all() and 0 < progress[0] < progress[-1] < 1
+
+
+def test_a_clip_that_lacks_a_phase_keeps_equal_shares() -> None:
+    shares = phase_shares([EARLY, LATE])["lift"]
+    np.testing.assert_allclose(anchored(clip("short", [1] * 20), shares), np.linspace(0, 1, 20))
+
+
+@pytest.mark.parametrize("phase_labels", [False, True])
+def test_labels_are_used_only_where_asked_for_and_present(phase_labels: bool, tmp_path: Path) -> None:
+    np.savez(tmp_path / "keypoints.npz", marked=EARLY.poses, bare=EARLY.poses)
+    np.savez(tmp_path / "phases.npz", marked=EARLY.phases.astype(np.int8))  # type: ignore[union-attr]
+    (tmp_path / "index.csv").write_text("id,action,split\nmarked,lift,train\nbare,lift,train\n")
+    config = DataConfig(format="penn", folder=tmp_path, phase_labels=phase_labels)
+    exact = sorted(recording.exact for recording in load_recordings(config, "body13", 0))
+    assert exact == [False, phase_labels]
