@@ -50,8 +50,6 @@ def open_station(
     `source` instead of the configured one (a replay); `tap` sees each frame with the pose located in it (a recorder).
     """
     with ExitStack() as closing:
-        # The matrices of one station are small: threads of the linear algebra would only wait for the pose estimator's.
-        closing.enter_context(threadpool_limits(1, user_api="blas"))
         area = region(config.pose.region) if config.pose.region else None
         aligner = open_aligner(config)
         store = closing.enter_context(Store(config.store.url or "sqlite://"))
@@ -80,4 +78,7 @@ def open_station(
         station = Station(config.station, source, locate, aligner, journal.number, listeners)
         if publishers:
             station.confirmations = publishers[0].confirmations
+        # The matrices of one station are small: threads of the linear algebra would only wait for the pose estimator's.
+        # Now, not before: libraries that are loaded later (the matcher's own) are not reached.
+        closing.enter_context(threadpool_limits(1, user_api="blas"))
         yield station

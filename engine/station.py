@@ -71,6 +71,7 @@ class Station:
             if self._stopping:
                 break
             taken_s = time.monotonic()
+            captured_wall_s = time.time() - (taken_s - frame.captured_monotonic_s)
             if frame.notice is not None:
                 self._notice(frame.notice, frame.time_s)
             for phase in self.confirmations():
@@ -78,7 +79,7 @@ class Station:
             with self.latency.measure("pose"):
                 pose = self._locate(frame)
             located_s = time.monotonic()
-            for step in self.aligner.push(frame.time_s, time.time() - (taken_s - frame.captured_monotonic_s), pose):
+            for step in self.aligner.push(frame.time_s, captured_wall_s, pose):
                 self._tell(step, frame)
             self._measure(frame, taken_s, located_s)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
+import select
 import threading
 import time
 from collections import deque
@@ -59,8 +59,6 @@ class Outlet:
         self._turn = threading.Condition()
         self._closing = False
         self._bell_out, self._bell_in = os.pipe()
-        for end in (self._bell_out, self._bell_in):
-            os.set_blocking(end, False)
         self._context = zmq.Context()
         self._guard = access.guard(self._context)
         try:
@@ -120,7 +118,7 @@ class Outlet:
                 self._items.popleft()
             self._items.append((item, [encode(item), payload]))
             self._ended, self._next = item.end, item.index + 1
-        self._ring()
+            self._exchange()
 
     def notes(self) -> list[str]:
         """What came from downstream since the last call."""
@@ -129,7 +127,7 @@ class Outlet:
 
     def close(self) -> None:
         self._closing = True
-        self._ring()
+        os.write(self._bell_in, b".")
         self._thread.join()
         self._shut()
 
@@ -140,53 +138,55 @@ class Outlet:
         os.close(self._bell_in)
         os.close(self._bell_out)
 
-    def _ring(self) -> None:
-        with contextlib.suppress(BlockingIOError):  # enough bells are waiting
-            os.write(self._bell_in, b".")
-
     def _serve(self) -> None:
-        poller = zmq.Poller()
-        poller.register(self._socket, zmq.POLLIN)
-        poller.register(self._bell_out, zmq.POLLIN)
+        """Hears requests while the stage works. Waits on the descriptor, not on the socket: that may be in use meanwhile."""
+        poller = select.poll()
+        poller.register(int(self._socket.getsockopt(zmq.FD)), select.POLLIN)
+        poller.register(self._bell_out, select.POLLIN)
         while not self._closing:
-            for source, _ in poller.poll(500):
-                if source == self._bell_out:
-                    os.read(self._bell_out, 65536)
-                else:
-                    self._hear()
-            self._answer()
-
-    def _hear(self) -> None:
-        while self._socket.poll(0):
-            parts = self._socket.recv_multipart()
-            want = read_want(parts[-1])
-            if want is None:
-                log.warning("a request that breaks the protocol was ignored")
-                continue
+            poller.poll(500)
             with self._turn:
-                self._peer, self._want, self._heard_s = parts[0], want, time.monotonic()
-                self._notes.extend(want.notes)
-                safe = _first_after(self._items, want.safe)
-                self._end_arrived = self._ended and safe == len(self._items)
-                for _ in range(safe - self._end_arrived):  # the end stays: who comes anew has to learn of it
-                    self._items.popleft()
-                self._turn.notify_all()
+                self._exchange()
 
-    def _answer(self) -> None:
-        with self._turn:
-            if self._peer is None or self._want is None:
-                return
-            at = _first_after(self._items, self._want.after)
-            if at >= len(self._items):
-                return
-            if self._recording is not None and not _follows(self._items[at][0], self._want.after):
-                return  # what is wanted has to be read again first
-            peer, self._peer = self._peer, None
-            parts = self._items[at][1]
+    def _exchange(self) -> None:
+        """All that can be heard and answered now, by whoever has the turn: an offer goes out on its own stage's thread.
+
+        ZeroMQ's descriptor tells of news only once, so nothing heard may be left over when the turn is given up.
+        """
+        while self._hear() | self._answer():
+            pass
+
+    def _hear(self) -> bool:
+        if not int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+            return False
+        parts = self._socket.recv_multipart()
+        want = read_want(parts[-1])
+        if want is None:
+            log.warning("a request that breaks the protocol was ignored")
+            return True
+        self._peer, self._want, self._heard_s = parts[0], want, time.monotonic()
+        self._notes.extend(want.notes)
+        safe = _first_after(self._items, want.safe)
+        self._end_arrived = self._ended and safe == len(self._items)
+        for _ in range(safe - self._end_arrived):  # the end stays: who comes anew has to learn of it
+            self._items.popleft()
+        self._turn.notify_all()
+        return True
+
+    def _answer(self) -> bool:
+        if self._peer is None or self._want is None:
+            return False
+        at = _first_after(self._items, self._want.after)
+        if at >= len(self._items):
+            return False
+        if self._recording is not None and not _follows(self._items[at][0], self._want.after):
+            return False  # what is wanted has to be read again first
+        peer, self._peer = self._peer, None
         try:
-            self._socket.send_multipart([peer, *parts], zmq.DONTWAIT, copy=False)
+            self._socket.send_multipart([peer, *self._items[at][1]], zmq.DONTWAIT, copy=False)
         except zmq.ZMQError as error:  # it has gone: whoever comes next will ask
             log.debug("an item could not be sent: %s", error)
+        return True
 
 
 def _first_after(items: deque[tuple[Item, list[bytes | memoryview]]], mark: Mark | None) -> int:
