@@ -126,7 +126,8 @@ class Outlet:
             return [self._notes.popleft() for _ in range(len(self._notes))]
 
     def close(self) -> None:
-        self._closing = True
+        with self._turn:
+            self._closing = True
         os.write(self._bell_in, b".")
         self._thread.join()
         self._shut()
@@ -153,7 +154,7 @@ class Outlet:
 
         ZeroMQ's descriptor tells of news only once, so nothing heard may be left over when the turn is given up.
         """
-        while self._hear() | self._answer():
+        while not self._closing and self._hear() | self._answer():
             pass
 
     def _hear(self) -> bool:
