@@ -16,7 +16,7 @@ Every component can be switched off in `NetConfig` (Tables 1 and 2 of the LA2DS 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -142,6 +142,12 @@ class LockstepNet(nn.Module):
     def projected(self, features: Tensor) -> Tensor:
         """Features (…, D) → what is centred to become embeddings (…, E), float32."""
         return (self.project(features) if self.config.projection else features).float()
+
+    def without_projection(self) -> LockstepNet:
+        """The network whose embedding is its features U: LA2DS drops the projection once the loss has been served."""
+        net = LockstepNet(replace(self.config, projection=False))
+        net.load_state_dict({k: v for k, v in self.state_dict().items() if not k.startswith("centring.")}, strict=False)
+        return net.train(self.training)
 
     def tokens(self, keypoints: Tensor) -> Tensor:
         """(B, T, K, 3) → (B, T, D), each tick from its own keypoints and those `memory` ticks ago or less."""

@@ -91,6 +91,8 @@ class TrainingConfig(Section):
     augmentation: dict[str, Any] | Literal["none"] = Field(default_factory=dict)
     """Fields of `training.augment.Augmentation`."""
     objectives: Annotated[tuple[ObjectiveConfig, ...], Field(min_length=1)]
+    drop_projection: bool = False
+    """The projection serves the objectives only: the checkpoint's embeddings are the features before it (LA2DS)."""
     batches: BatchConfig = BatchConfig()
     schedule: ScheduleConfig
     start_from: Path | None = None

@@ -136,6 +136,8 @@ def _follow(average: dict[str, Tensor], net: LockstepNet, averaging: bool, decay
 def _averaged(config: TrainingConfig, average: dict[str, Tensor], known: dict[str, Any]) -> Checkpoint:
     net = LockstepNet(config.network())
     net.load_state_dict(average)
+    if config.drop_projection:
+        net = net.without_projection()
     training = known | {"config": config.model_dump(mode="json"), "git": git_hash()}
     return Checkpoint(net.eval(), dict(config.crop), training)
 

@@ -127,3 +127,13 @@ def test_the_command_trains_and_says_what_comes_next(tmp_path, capsys):
     path.write_text(json.dumps(SMALL))
     command(path, output=tmp_path / "run", resume=False, seed=None, steps=2)
     assert (tmp_path / "run" / "checkpoint" / "model.safetensors").exists()
+
+
+def test_the_projection_can_be_left_behind_once_it_has_served_the_loss(tmp_path):
+    whole = train(config(), tmp_path / "whole").net
+    bare = train(config(drop_projection=True), tmp_path / "bare").net
+    assert not bare.config.projection and load_checkpoint(tmp_path / "bare" / "checkpoint").net.config == bare.config
+    keypoints = torch.rand(1, 6, 13, 3) * 30
+    with torch.no_grad():
+        features = whole.features(keypoints, torch.ones(1, 6, dtype=torch.bool))
+        assert torch.allclose(bare(keypoints), torch.nn.functional.normalize(features, dim=-1), atol=1e-6)

@@ -1,6 +1,7 @@
 """A network as features for the evaluation: poses → tick grid → crop → network → one feature per frame.
 
-A frame gets the embedding of the newest tick at or before it, as a station would have at that moment.
+A frame gets the embedding of the newest tick at or before it, as a station would have at that moment. Where the network sees
+whole recordings, which nobody has at that moment, a frame between two ticks gets what lies between their embeddings.
 """
 
 from __future__ import annotations
@@ -37,13 +38,15 @@ def bundle_features(bundle: Bundle, source_rate_hz: float) -> Features:
     Raises BundleError if ONNX Runtime cannot load it.
     """
     info = bundle.info
-    embed = _whole_sequences(bundle) if info.mode == "window" and info.sequence_file else _tick_by_tick(bundle)
-    return _on_ticks(embed, info.layout, info.rate_hz, info.crop, source_rate_hz)
+    whole = info.mode == "window" and bool(info.sequence_file)
+    embed = _whole_sequences(bundle) if whole else _tick_by_tick(bundle)
+    return _on_ticks(embed, info.layout, info.rate_hz, info.crop, source_rate_hz, whole)
 
 
 def network_features(net: LockstepNet, crop: dict[str, Any], source_rate_hz: float) -> Features:
     """The same of a PyTorch network, on whole recordings."""
-    return _on_ticks(_padded(net), net.config.layout, net.config.rate_hz, crop, source_rate_hz)
+    whole = net.config.temporal == "full"
+    return _on_ticks(_padded(net), net.config.layout, net.config.rate_hz, crop, source_rate_hz, whole)
 
 
 def untrained(config: NetConfig, crop: dict[str, Any], source_rate_hz: float, seed: int) -> Features:
@@ -57,17 +60,27 @@ def untrained(config: NetConfig, crop: dict[str, Any], source_rate_hz: float, se
         return network_features(LockstepNet(config), crop, source_rate_hz)
 
 
-def _on_ticks(embed: _Embed, layout: str, rate_hz: float, crop: dict[str, Any], source_rate_hz: float) -> Features:
+def _on_ticks(
+    embed: _Embed, layout: str, rate_hz: float, crop: dict[str, Any], source_rate_hz: float, whole: bool
+) -> Features:
     def features(recordings: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-        cropped, newest = [], []
+        cropped, at = [], []
         for poses in recordings:
             times_s = np.arange(len(poses)) / source_rate_hz
             ticks_s, at_ticks = resample_track(times_s, poses, rate_hz)
             cropped.append(crop_sequence(at_ticks, layout, **crop))
-            newest.append(np.searchsorted(ticks_s, times_s + 1e-6, side="right") - 1)
-        return [embedding[of] for embedding, of in zip(embed(cropped), newest, strict=True)]
+            ticks = np.interp(times_s, ticks_s, np.arange(len(ticks_s)))
+            at.append(ticks if whole else np.floor(ticks + 1e-4))
+        return [_between(embedding, ticks) for embedding, ticks in zip(embed(cropped), at, strict=True)]
 
     return features
+
+
+def _between(embeddings: NDArray[np.float32], ticks: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Rows (N, D) of embeddings (T, D) at fractional `ticks` (N,), linear between neighbours."""
+    low = np.floor(ticks).astype(int)
+    weight = (ticks - low).astype(np.float32)[:, None]
+    return embeddings[low] + (embeddings[np.minimum(low + 1, len(embeddings) - 1)] - embeddings[low]) * weight
 
 
 def _tick_by_tick(bundle: Bundle) -> _Embed:
