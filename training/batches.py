@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -21,6 +22,8 @@ from training.augment import Augmentation, at_times, augmented, jittered_crop, s
 from training.objectives.base import Ticks
 
 VIEWS = 2
+CHAIN = 3
+"""Executions at most that go before the one a stream is about."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,8 @@ class Batches:
     actions: int = 2
     """Actions in one batch."""
     chain_p: float = 0.3
-    """Of a cyclic action: another execution goes before, so that a stream need not begin with a beginning."""
+    """Of a cyclic action: another execution goes before, and before that another (up to `CHAIN`), so that a stream need not
+    begin with a beginning."""
     emphasis: Mapping[str, float] = field(default_factory=dict)
     """Action → factor on how often it comes."""
 
@@ -79,7 +83,7 @@ class Batches:
         """Batch `number` of process `rank`."""
         number, rank = key
         rng = np.random.default_rng([self.seed, number, rank])
-        by_action = self._by_action()
+        by_action = self.by_action
         names = list(by_action)
         # Actions of many recordings come more often, but not in proportion: the square root.
         weights = np.sqrt([len(by_action[name]) for name in names]) * [self.emphasis.get(name, 1.0) for name in names]
@@ -91,7 +95,7 @@ class Batches:
         if self.recordings[by_action[names[first]][0]].exact:
             others = []  # every tick of theirs is matched against all others: the more, the better
         streams: list[tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64], int, int, Recording]] = []
-        for group, index in enumerate([first, *others]):
+        for index in [first, *others]:
             pool = by_action[names[index]]
             count = int(np.clip(self.budget / ((1 + len(others)) * VIEWS * lengths[index]), 2, 24))
             chosen = rng.choice(len(pool), min(count, len(pool)), replace=False)
@@ -100,18 +104,19 @@ class Batches:
             for i in chosen:
                 recording = self.recordings[pool[i]]
                 flip = group_flip if recording.handed else None
+                # Mirrored, what has a left and a right is another procedure.
+                procedure = 2 * index + (recording.handed and group_flip)
                 for _ in range(VIEWS):
                     chained = recording.cyclic and recording.trimmed
-                    before = self.recordings[pool[rng.integers(len(pool))]] if chained else None
                     within = self._window([pool[i]], rng) if recording.exact else shared
-                    poses, time, progress = self._stream(recording, before, within, flip, rng)
-                    streams.append((poses, time, progress, int(pool[i]), group, recording))
+                    poses, time, progress = self._stream(recording, pool if chained else (), within, flip, rng)
+                    streams.append((poses, time, progress, int(pool[i]), procedure, recording))
         return _padded(streams)
 
     def _stream(
         self,
         recording: Recording,
-        before: Recording | None,
+        others: Sequence[int],
         within: tuple[float, float],
         flip: bool | None,
         rng: np.random.Generator,
@@ -121,22 +126,30 @@ class Batches:
             len(recording.poses), recording.rate_hz / self.rate_hz, self.augmentation, self.longest, rng, within
         )
         poses = at_times(recording.poses, timing)
-        lead = 0
-        if before is not None and rng.random() < self.chain_p:
-            # What was seen before is context only: its ticks are cut off again after the crop, their labels unknown.
-            run_up = streamed(len(before.poses), before.rate_hz / self.rate_hz, self.augmentation, 40, rng)
-            lead = len(run_up)
+        progress = recording.progress[np.rint(timing).astype(int)]
+        time = np.where(np.isnan(progress), np.nan, timing / recording.rate_hz)
+        for _ in range(CHAIN):
+            if not others or rng.random() >= self.chain_p:
+                break
+            before = self.recordings[others[rng.integers(len(others))]]
+            step = before.rate_hz / self.rate_hz
+            run_up = streamed(len(before.poses), step, self.augmentation, self.longest // 2, rng)
             poses = np.concatenate([_placed(at_times(before.poses, run_up), poses), poses])
+            progress = np.concatenate([before.progress[np.rint(run_up).astype(int)], progress])
+            time = np.concatenate([np.full(len(run_up), np.nan), time])
         poses = augmented(poses, layout, self.augmentation, rng, flip)
         cropped = crop_sequence(poses, self.layout, **self.crop)
         how = self.augmentation
         cropped = jittered_crop(cropped, self.grid, how.crop_shift, how.crop_scale, rng)
-        progress = recording.progress[np.rint(timing).astype(int)]
-        time = np.where(np.isnan(progress), np.nan, timing / recording.rate_hz)
-        unknown = np.full(lead, np.nan)
-        return cropped, np.concatenate([unknown, time]), np.concatenate([unknown, progress])
+        return cropped, time, progress
 
-    def _by_action(self) -> dict[str, list[int]]:
+    @property
+    def procedures(self) -> int:
+        """How many numbers `Ticks.action` may have: two an action, as it is and mirrored."""
+        return 2 * len(self.by_action)
+
+    @cached_property
+    def by_action(self) -> dict[str, list[int]]:
         found: dict[str, list[int]] = {}
         for i, recording in enumerate(self.recordings):
             found.setdefault(recording.action, []).append(i)
@@ -175,13 +188,14 @@ def _padded(
     longest = max(len(stream[0]) for stream in streams)
     count, joints = len(streams), streams[0][0].shape[1]
     keypoints = np.zeros((count, longest, joints, 3), np.float32)
-    present, labelled = np.zeros((count, longest), bool), np.zeros((count, longest), bool)
+    present, labelled, at_work = (np.zeros((count, longest), bool) for _ in range(3))
     time, progress = np.zeros((count, longest), np.float32), np.zeros((count, longest), np.float32)
     for row, (poses, seconds, share, *_) in enumerate(streams):
         known = ~np.isnan(seconds)
         keypoints[row, : len(poses)] = poses
         present[row, : len(poses)] = True
         labelled[row, : len(poses)] = known
+        at_work[row, : len(poses)] = ~np.isnan(share)
         time[row, : len(poses)] = np.nan_to_num(seconds)
         progress[row, : len(poses)] = np.nan_to_num(share)
 
@@ -190,6 +204,7 @@ def _padded(
 
     ticks = Ticks(
         torch.from_numpy(labelled),
+        torch.from_numpy(at_work),
         torch.from_numpy(time),
         torch.from_numpy(progress),
         column([s[3] for s in streams]),

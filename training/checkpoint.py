@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -42,6 +43,27 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         "training": checkpoint.training,
     }
     write_json(folder / "config.json", sheet)
+
+
+def begin_from(net: LockstepNet, trained: LockstepNet) -> None:
+    """Gives `net` the weights of a trained network of the same shape, or of one with a shorter causal window.
+
+    Distances beyond that window begin with the bias of its farthest one. Raises DataError where the shapes differ otherwise.
+    """
+    weights = dict(trained.state_dict())
+    name, wanted = "temporal.bias.table", net.config.window
+    if name in weights and net.config.temporal == trained.config.temporal == "causal":
+        table = weights[name]
+        weights[name] = torch.cat([table, table[:, -1:].expand(-1, max(0, wanted - table.shape[1]))], dim=1)
+    try:
+        net.load_state_dict(weights)
+    except RuntimeError as error:
+        raise DataError(
+            "the training cannot begin from this checkpoint",
+            expected="a network of the same shape (a shorter causal window will do)",
+            found=str(error).splitlines()[-1].strip(),
+            next_step="Correct `net:` or `start_from:`.",
+        ) from error
 
 
 def load_checkpoint(folder: Path | str) -> Checkpoint:

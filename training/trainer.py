@@ -21,14 +21,14 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from engine.errors import ConfigError, DataError
 from models.lockstep_net import LockstepNet
 from training.batches import Batch, Batches
-from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, save_tensors, write_json
+from training.checkpoint import Checkpoint, begin_from, load_checkpoint, save_checkpoint, save_tensors, write_json
 from training.config import TrainingConfig
-from training.objectives import OBJECTIVES
+from training.objectives import Ticks, WeightedObjectives
 from training.packing import Packed
 from training.recordings import load_recordings
 
@@ -49,7 +49,7 @@ def train(config: TrainingConfig, folder: Path, *, resume: bool = False, report:
     _prepare_folder(folder, config, resume, fabric)
     net = LockstepNet(config.network())
     if config.start_from is not None:
-        net.load_state_dict(load_checkpoint(config.start_from).net.state_dict())
+        begin_from(net, load_checkpoint(config.start_from).net)
     recordings = load_recordings(config.data, config.network().layout, config.seed)
     batches = Batches(
         recordings,
@@ -66,11 +66,12 @@ def train(config: TrainingConfig, folder: Path, *, resume: bool = False, report:
         emphasis=config.batches.emphasis,
     )
     schedule = config.schedule
-    packed = Packed(net, sparse=fabric.device.type == "cpu")
-    inner = torch.optim.AdamW(_groups(net, schedule.weight_decay), lr=schedule.lr)
-    model, optimiser = fabric.setup(packed, inner)
+    objectives = WeightedObjectives(config.objectives, net.config.output_dim, batches.procedures)
+    lesson = Lesson(Packed(net, sparse=fabric.device.type == "cpu"), objectives)
+    inner = torch.optim.AdamW(_groups(lesson, schedule.weight_decay), lr=schedule.lr)
+    model, optimiser = fabric.setup(lesson, inner)
     average = {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
-    first = _restore(folder / "resume", net, inner, average) if resume else 0
+    first = _restore(folder / "resume", lesson, inner, average) if resume else 0
     started = time.monotonic()
     with _Log(folder, fabric.is_global_zero) as log:
         for step, batch in _ahead(batches, range(first, schedule.steps), fabric.global_rank):
@@ -78,9 +79,8 @@ def train(config: TrainingConfig, folder: Path, *, resume: bool = False, report:
             for group in inner.param_groups:
                 group["lr"] = lr
             batch = batch.to(fabric.device)
-            z = model(batch.keypoints, batch.present).float()
-            parts = {o.name: OBJECTIVES[o.name](z, batch.ticks, **o.options) for o in config.objectives}
-            loss = torch.stack([o.weight * parts[o.name] for o in config.objectives]).sum()
+            parts = model(batch.keypoints, batch.present, vars(batch.ticks))
+            loss = parts["loss"]
             if torch.isfinite(loss):
                 fabric.backward(loss)
                 fabric.clip_gradients(model, optimiser, max_norm=schedule.clip)
@@ -89,15 +89,29 @@ def train(config: TrainingConfig, folder: Path, *, resume: bool = False, report:
             _follow(average, net, step >= schedule.average_from * schedule.steps, schedule.average_decay)
             done = step + 1
             if done % LOG_EVERY == 0 or done == schedule.steps:
-                figures = {"loss": float(loss.detach())} | {name: float(part.detach()) for name, part in parts.items()}
+                figures = {name: float(part.detach()) for name, part in parts.items()}
                 figures |= {"lr": lr, "elapsed_s": round(time.monotonic() - started, 1)}
                 log.write(done, figures)
                 if report is not None:
                     report(done, figures)
             if fabric.is_global_zero and (done % config.checkpoint_every == 0 or done == schedule.steps):
-                _keep(folder, config, net, inner, average, done)
+                _keep(folder, config, lesson, inner, average, done)
         fabric.barrier()
     return _averaged(config, average, {"steps": schedule.steps})
+
+
+class Lesson(nn.Module):
+    """What a step computes, in one module, so that several processes average all of its gradients."""
+
+    def __init__(self, packed: Packed, objectives: WeightedObjectives) -> None:
+        super().__init__()
+        self.packed, self.objectives = packed, objectives
+
+    def forward(self, keypoints: Tensor, present: Tensor, ticks: dict[str, Tensor]) -> dict[str, Tensor]:
+        """See `Packed`; `ticks` has the fields of `Ticks` (Fabric reaches into what is passed, not into frozen records)."""
+        z = self.packed(keypoints, present)
+        with torch.autocast(z.device.type, enabled=False):
+            return self.objectives(z.float(), Ticks(**ticks))
 
 
 def _pace(step: int, steps: int, warmup: int) -> float:
@@ -106,10 +120,10 @@ def _pace(step: int, steps: int, warmup: int) -> float:
     return rising * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
 
 
-def _groups(net: LockstepNet, weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices decay; biases, norms and tables of positions do not."""
-    matrices = [p for p in net.parameters() if p.ndim >= 2]
-    others = [p for p in net.parameters() if p.ndim < 2]
+def _groups(lesson: Lesson, weight_decay: float) -> list[dict[str, Any]]:
+    """Matrices of the network decay; biases, norms and what objectives learn do not."""
+    matrices = [p for p in lesson.packed.parameters() if p.ndim >= 2]
+    others = [p for p in lesson.packed.parameters() if p.ndim < 2] + list(lesson.objectives.parameters())
     return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
@@ -145,14 +159,14 @@ def _averaged(config: TrainingConfig, average: dict[str, Tensor], known: dict[st
 def _keep(
     folder: Path,
     config: TrainingConfig,
-    net: LockstepNet,
+    lesson: Lesson,
     optimiser: torch.optim.Optimizer,
     average: dict[str, Tensor],
     done: int,
 ) -> None:
     """The checkpoint, and beside it what is needed to go on."""
     save_checkpoint(folder / "checkpoint", _averaged(config, average, {"steps": done}))
-    tensors = {f"net/{name}": tensor for name, tensor in net.state_dict().items()}
+    tensors = {f"lesson/{name}": tensor for name, tensor in lesson.state_dict().items()}
     tensors |= {f"average/{name}": tensor for name, tensor in average.items()}
     for i, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser/{i}/{key}": torch.as_tensor(value) for key, value in state.items()}
@@ -161,11 +175,11 @@ def _keep(
     save_tensors(folder / "resume" / "state.safetensors", tensors)
 
 
-def _restore(folder: Path, net: LockstepNet, optimiser: torch.optim.Optimizer, average: dict[str, Tensor]) -> int:
+def _restore(folder: Path, lesson: Lesson, optimiser: torch.optim.Optimizer, average: dict[str, Tensor]) -> int:
     """Sets everything back to where the run was; the number of steps it has done."""
     try:
         tensors = load_file(folder / "state.safetensors")
-        net.load_state_dict({k.removeprefix("net/"): v for k, v in tensors.items() if k.startswith("net/")})
+        lesson.load_state_dict({k.removeprefix("lesson/"): v for k, v in tensors.items() if k.startswith("lesson/")})
         for name in average:
             average[name].copy_(tensors[f"average/{name}"])
         states: dict[int, dict[str, Tensor]] = {}

@@ -17,6 +17,7 @@ def ticks(streams: int = 4, length: int = 12, cyclic: bool = False, exact: bool 
     progress = torch.linspace(0, 1, length).repeat(streams, 1)
     return Ticks(
         mask=torch.ones(streams, length, dtype=torch.bool),
+        at_work=torch.ones(streams, length, dtype=torch.bool),
         time_s=progress * 2,
         progress=progress,
         recording=torch.arange(streams) // 2,

@@ -17,7 +17,9 @@ class Ticks:
     """N streams of up to T ticks; nothing of it comes from phase labels."""
 
     mask: Tensor
-    """(N, T) True where there is a tick."""
+    """(N, T) True where there is a tick of the stream's recording."""
+    at_work: Tensor
+    """(N, T) True where progress is known: there, and in what others did before in the same place."""
     time_s: Tensor
     """(N, T) seconds on the clock of the stream's recording: the label of self-alignment."""
     progress: Tensor
@@ -25,7 +27,7 @@ class Ticks:
     recording: Tensor
     """(N,) which recording: streams of the same one have known correspondence."""
     action: Tensor
-    """(N,) which action (of one procedure): recordings of the same one can be aligned."""
+    """(N,) number of the procedure, the same in all batches of a training: recordings of one can be aligned."""
     cyclic: Tensor
     """(N,) True where the action repeats, so that its end is near its start."""
     trimmed: Tensor
