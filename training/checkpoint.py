@@ -19,6 +19,7 @@ from engine.errors import DataError
 from models.lockstep_net import LockstepNet, NetConfig
 
 FORMAT = 1
+BIAS, POSITIONS = "temporal.bias.table", "temporal.positions"
 
 
 @dataclass
@@ -46,21 +47,26 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def begin_from(net: LockstepNet, trained: LockstepNet) -> None:
-    """Gives `net` the weights of a trained network of the same shape, or of one with a shorter causal window.
+    """Gives `net` the weights of a trained network of the same shape but for what it knows of positions in time.
 
-    Distances beyond that window begin with the bias of its farthest one. Raises DataError where the shapes differ otherwise.
+    Of a shorter causal window, distances beyond it begin with the bias of its farthest one; positions of another kind begin
+    as in a new network. Raises DataError where the shapes differ otherwise.
     """
     weights = dict(trained.state_dict())
-    name, wanted = "temporal.bias.table", net.config.window
-    if name in weights and net.config.temporal == trained.config.temporal == "causal":
-        table = weights[name]
-        weights[name] = torch.cat([table, table[:, -1:].expand(-1, max(0, wanted - table.shape[1]))], dim=1)
+    table = weights.get(BIAS)
+    if table is not None and net.config.temporal == trained.config.temporal == "causal":
+        more = max(0, net.config.window - table.shape[1])
+        weights[BIAS] = torch.cat([table, table[:, -1:].expand(-1, more)], dim=1)
+    own = net.state_dict()
+    if net.config.positions != trained.config.positions:
+        kept = {name: own[name] for name in (BIAS, POSITIONS) if name in own}
+        weights = {name: tensor for name, tensor in weights.items() if name not in (BIAS, POSITIONS)} | kept
     try:
         net.load_state_dict(weights)
     except RuntimeError as error:
         raise DataError(
             "the training cannot begin from this checkpoint",
-            expected="a network of the same shape (a shorter causal window will do)",
+            expected="a network of the same shape (positions may differ, and a causal window may be shorter)",
             found=str(error).splitlines()[-1].strip(),
             next_step="Correct `net:` or `start_from:`.",
         ) from error

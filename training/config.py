@@ -96,7 +96,7 @@ class TrainingConfig(Section):
     batches: BatchConfig = BatchConfig()
     schedule: ScheduleConfig
     start_from: Path | None = None
-    """Checkpoint whose weights are the first ones (its window may be shorter); null: random."""
+    """Checkpoint whose weights are the first ones (see `training.checkpoint.begin_from`); null: random."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "bf16-mixed"
     checkpoint_every: PositiveInt = 100
 

@@ -28,7 +28,7 @@ from models.lockstep_net import LockstepNet
 from training.batches import Batch, Batches
 from training.checkpoint import Checkpoint, begin_from, load_checkpoint, save_checkpoint, save_tensors, write_json
 from training.config import TrainingConfig
-from training.objectives import Ticks, WeightedObjectives
+from training.objectives import WeightedObjectives
 from training.packing import Packed
 from training.recordings import load_recordings
 
@@ -79,7 +79,7 @@ def train(config: TrainingConfig, folder: Path, *, resume: bool = False, report:
             for group in inner.param_groups:
                 group["lr"] = lr
             batch = batch.to(fabric.device)
-            parts = model(batch.keypoints, batch.present, vars(batch.ticks))
+            parts = model(lambda batch=batch: batch)
             loss = parts["loss"]
             if torch.isfinite(loss):
                 fabric.backward(loss)
@@ -107,11 +107,12 @@ class Lesson(nn.Module):
         super().__init__()
         self.packed, self.objectives = packed, objectives
 
-    def forward(self, keypoints: Tensor, present: Tensor, ticks: dict[str, Tensor]) -> dict[str, Tensor]:
-        """See `Packed`; `ticks` has the fields of `Ticks` (Fabric reaches into what is passed, not into frozen records)."""
-        z = self.packed(keypoints, present)
+    def forward(self, batch: Callable[[], Batch]) -> dict[str, Tensor]:
+        """A function that returns the batch: of what is passed as it is, Fabric rounds coordinates and labels to bfloat16."""
+        known = batch()
+        z = self.packed(known.keypoints, known.present)
         with torch.autocast(z.device.type, enabled=False):
-            return self.objectives(z.float(), Ticks(**ticks))
+            return self.objectives(z.float(), known.ticks)
 
 
 def _pace(step: int, steps: int, warmup: int) -> float:
