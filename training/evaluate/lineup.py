@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.bundle import DEFAULT, SHIPPED, Bundle, open_bundle
+from engine.bundle import DEFAULT, Bundle, open_bundle
 from engine.errors import BundleError
 from training.datasets.penn import LAYOUT, RATE_HZ
 from training.evaluate.controls import CONTROLS
@@ -14,7 +14,9 @@ from training.evaluate.networks import bundle_features, network_features, untrai
 from training.evaluate.offline import Candidate
 
 FULL = f"{DEFAULT}-full"
-"""The shipped full-attention bundle, LA2DS as published: what the paper's protocol is meant for."""
+"""The shipped bundle of full attention without a clock: for whole recordings."""
+CLOCK = f"{DEFAULT}-clock"
+"""The shipped bundle of full attention with absolute positions, as published: what the paper's protocol is meant for."""
 
 
 @dataclass
@@ -37,23 +39,25 @@ class Lineup:
 def line_up(bundle: str | None, checkpoint: Path | None, seed: int) -> Lineup:
     """The model with its controls. Neither a bundle nor a checkpoint given: the shipped models.
 
-    Of the shipped ones `lockstep` is the full-attention model in the paper's protocol, if there is one, and the causal
-    model on streams; the other one is in the same table under its own name. Raises BundleError, DataError.
+    Of the shipped ones `lockstep` is the model with a clock in the paper's protocol and the causal model on streams; each
+    is in the other table too, under its own name, and full attention without a clock is in both.
+    Raises BundleError, DataError.
     """
     lineup = Lineup()
     if checkpoint is not None:
         _add_checkpoint(lineup, checkpoint, seed)
-    elif bundle is not None or not (SHIPPED / FULL / "bundle.json").is_file():
+    elif bundle is not None:
         _add_bundle(lineup, open_bundle(bundle), seed, paper="lockstep", clock_free="lockstep")
     else:
-        _add_bundle(lineup, open_bundle(FULL), seed, paper="lockstep", clock_free="lockstep_full")
+        _add_bundle(lineup, open_bundle(CLOCK), seed, 1, paper="lockstep", clock_free="lockstep_clock")
+        _add_bundle(lineup, open_bundle(FULL), seed, paper="lockstep_full", clock_free="lockstep_full")
         _add_bundle(lineup, open_bundle(DEFAULT), seed, paper="lockstep_causal", clock_free="lockstep")
     for name, features in CONTROLS.items():
         lineup.add(name, Candidate(features), f"control: {name}", paper=name, clock_free=name)
     return lineup
 
 
-def _add_bundle(lineup: Lineup, bundle: Bundle, seed: int, **rows: str) -> None:
+def _add_bundle(lineup: Lineup, bundle: Bundle, seed: int, stream_seeds: int | None = None, **rows: str) -> None:
     info = bundle.info
     if info.layout != LAYOUT:
         raise BundleError(
@@ -62,7 +66,8 @@ def _add_bundle(lineup: Lineup, bundle: Bundle, seed: int, **rows: str) -> None:
             found=info.layout,
             next_step="Name a bundle of that layout with --bundle.",
         )
-    lineup.add(info.name, Candidate(bundle_features(bundle, RATE_HZ)), f"{bundle!r}, {info.mode}", **rows)
+    candidate = Candidate(bundle_features(bundle, RATE_HZ), stream_seeds=stream_seeds)
+    lineup.add(info.name, candidate, f"{bundle!r}, {info.mode}", **rows)
     if info.network:
         from models.lockstep_net import NetConfig
 
