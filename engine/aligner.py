@@ -72,7 +72,7 @@ class Aligner:
         with self.latency.measure("embed"):
             embedding = self.embedder.step(tick.pose)
         with self.latency.measure("match"):
-            match = self._matcher.step(embedding if tick.seen else None, tick.dt_s)
+            match = self._matcher.step(embedding if tick.seen else None, tick.dt_s, tick.pose)
         with self.latency.measure("events"):
             events = self.detector.step(match, tick.time_s, wall_s, tick.seen)
         return Step(tick, wall_s, match, self.detector.cycle, self.detector.cycles_finished, events)

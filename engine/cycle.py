@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from engine.messages import EventKind
 from engine.reference import Phase, Reference
 
 BINS_PER_S = 20.0
@@ -18,6 +19,8 @@ ESTABLISHED = 0.35
 """A visit counts once this share of the phase has been passed through: a matcher that slides on for a moment is no visit."""
 WHOLE = 0.6
 """A phase of which this share was passed through was done, whatever was not recognised of the rest."""
+TURNING_S = 2.0
+"""What seemed to begin this shortly before the operator was away may have been their going."""
 LEARNED_QUANTILE = 2.326
 """Standard normal quantile of 99 %: dwelling longer than this share of log-normal durations is slow."""
 LEAST_LOG_SPREAD = 0.35
@@ -74,6 +77,8 @@ class CycleRecord:
     established: bool = False
     order: list[int] = field(default_factory=list)
     """Established visits."""
+    order_s: list[float] = field(default_factory=list)
+    """When each of them began."""
     pending: dict[str, list[float]] = field(default_factory=dict)
     """Passed without a visit: phase → [phase that came instead, when]."""
     skipped: list[int] = field(default_factory=list)
@@ -83,6 +88,10 @@ class CycleRecord:
     """The current visit has been reported as slow."""
     visit_s: float = 0.0
     """Time at work in this visit."""
+    last_work_s: float = 0.0
+    """When work was last seen."""
+    left_s: float | None = None
+    """When the operator went away, until a phase is established again."""
 
     @staticmethod
     def empty(procedure: Procedure, time_s: float, joined: bool = False) -> CycleRecord:
@@ -124,11 +133,13 @@ class CycleRecord:
         low, high = procedure.spans[self.current]
         return sum(self.visit[low:high]) / (high - low)
 
-    def establish(self, procedure: Procedure, time_s: float) -> list[tuple[str, int, float]]:
+    def establish(self, procedure: Procedure, time_s: float) -> list[tuple[EventKind, int, float]]:
         """The current visit is now beyond doubt: what that says about order, as (kind, phase, when)."""
         phase = self.current
-        verdicts: list[tuple[str, int, float]] = []
+        verdicts: list[tuple[EventKind, int, float]] = []
         self.established = True
+        if self._resumes(procedure):
+            return []
         if str(phase) in self.pending:
             del self.pending[str(phase)]
             verdicts.append(("phase_out_of_order", phase, self.entered_s))
@@ -147,7 +158,25 @@ class CycleRecord:
                 if not gone and r >= known_from and not self.done(procedure, r):
                     self.pending[str(r)] = [phase, self.entered_s]
         self.order.append(phase)
+        self.order_s.append(self.entered_s)
         return verdicts
+
+    def _resumes(self, procedure: Procedure) -> bool:
+        """The operator is back from being away and takes up the phase that was left: no repetition of it.
+
+        What was seen beyond it while they were turning away was no work, and is taken back.
+        """
+        left_s, self.left_s = self.left_s, None
+        if left_s is None or self.current not in self.order:
+            return False
+        place = len(self.order) - 1 - self.order[::-1].index(self.current)
+        if any(began_s < left_s - TURNING_S for began_s in self.order_s[place + 1 :]):
+            return False
+        for illusion in self.order[place + 1 :]:
+            low, high = procedure.spans[illusion]
+            self.covered[low:high] = [0] * (high - low)
+        del self.order[place + 1 :], self.order_s[place + 1 :]
+        return True
 
     def done(self, procedure: Procedure, phase: int) -> bool:
         return phase in self.confirmed or phase in self.order or self.coverage(procedure, [phase]) >= ESTABLISHED

@@ -17,6 +17,8 @@ class Delayed:
     phase: int
     confidence: float
     """Smoothed belief within ±0.5 s of the mode."""
+    at_work: float
+    """Smoothed belief in having been at work, wherever."""
     lag_s: float
 
 
@@ -44,8 +46,11 @@ class Match:
 class Matcher(Protocol):
     def reset(self) -> None: ...
 
-    def step(self, embedding: NDArray[np.float32] | None, dt_s: float) -> Match:
-        """One tick. `embedding` (D,), unit length, or None where nobody was seen; `dt_s` since the previous tick."""
+    def step(
+        self, embedding: NDArray[np.float32] | None, dt_s: float, pose: NDArray[np.floating] | None = None
+    ) -> Match:
+        """One tick. `embedding` (D,), unit length, or None where nobody was seen; `dt_s` since the previous tick; `pose`
+        (K, 3) in the reference's layout, where there is one: it tells whether the operator has turned away."""
         ...
 
     def state(self) -> dict[str, NDArray[Any]]: ...

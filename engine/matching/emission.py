@@ -1,10 +1,11 @@
-"""How well a live embedding fits each position: a log-likelihood ratio of 'seen here' against 'seen anywhere else'.
+"""How well a live embedding fits each position: a log-likelihood ratio of 'seen here' against 'not at work'.
 
-    log LR_i = temper · max(slope · (s_i − even), −CLIP),   s_i = best cosine with the demonstrations' embeddings at position i
+    log LR_i = temper · slope · (s_i − even),   s_i = best cosine with the demonstrations' embeddings at position i
 
-Off task and idle score 0. `even` is −offset / slope, or lower for somebody who looks less alike (see `Emission`). Slope and offset come from logistic regression of matched against unmatched pairs, whose
-log-odds at equal weights *are* the log-likelihood ratio; consecutive frames repeat each other's evidence, which `temper`
-(below 1) makes up for.
+Off task scores 0. `even` is −offset / slope, or lower for somebody who looks less alike (see `Emission`). Slope and offset come from
+logistic regression of matched against unmatched pairs, whose log-odds at equal weights *are* the log-likelihood ratio;
+consecutive frames repeat each other's evidence, which `temper` makes up for. What a single tick may say is bounded twice: `LEAST`
+and `MOST` about whether there is work at all, `CLIP` about one position against the best.
 """
 
 from __future__ import annotations
@@ -18,8 +19,16 @@ from scipy.optimize import minimize
 
 from engine.reference import Reference
 
-CLIP = 8.0
-"""No single tick may say more than this against a position, in nats before tempering: poses have outliers."""
+CLIP = 20.0
+"""Nats that a single tick may say against a position, beside the best one: poses have outliers."""
+LEAST, MOST = -2.0, 8.0
+"""Nats that a single tick may say, at the best position, against and for being at work."""
+START = 0.75
+"""Best similarity assumed of somebody who has just come."""
+SHORT_OF_BEST, LEAST_ALIKE = 0.25, 0.5
+"""See `Emission`. Cosines; tuning split: people at work look alike with 0.55–1, and within 0.15 of their own best."""
+BETTER_S, WORSE_S = 0.5, 30.0
+"""How soon a better best is believed, and how slowly it is forgotten."""
 
 
 @dataclass(frozen=True)
@@ -27,19 +36,13 @@ class EmissionFit:
     slope: float
     offset: float
     temper: float
+    strangers: float = 0.0
+    """Likeness that what has nothing to do with the work reaches where it happens to fit best."""
 
     def as_json(self) -> dict[str, float]:
         return asdict(self)
 
 
-MOST = 40.0
-"""Tempered nats that a single tick may say for the best position against being off task."""
-START = 0.75
-"""Best similarity assumed of somebody who has just come."""
-SHORT_OF_BEST, LEAST_ALIKE = 0.25, 0.6
-"""See `Emission`. Cosines; tuning split: people at work look alike with 0.6–1, somebody turned away with 0.5–0.8."""
-BETTER_S, WORSE_S = 0.5, 30.0
-"""How soon a better best is believed, and how slowly it is forgotten."""
 UNFITTED = EmissionFit(slope=10.0, offset=-5.0, temper=0.1)
 """Of a reference that is still being made."""
 
@@ -70,7 +73,8 @@ class Emission:
     """Scores live embeddings against a reference; preallocated, one sgemv per tick.
 
     How alike somebody looks at best is a trait of the person (and of the camera), so the similarity from which on they count
-    as being at work comes down to them: it is `SHORT_OF_BEST` below their best of late, but never below `LEAST_ALIKE`.
+    as being at work comes down to them: it is `SHORT_OF_BEST` below their best of late, but never below `LEAST_ALIKE`, nor
+    below what has nothing to do with the work.
     """
 
     def __init__(self, reference: Reference) -> None:
@@ -79,7 +83,10 @@ class Emission:
         self._flat = self._templates.reshape(-1, self.size)
         self._all = np.empty(len(self._flat), np.float32)
         self._best = np.empty(self._count, np.float32)
-        self.fit = EmissionFit(**reference.info.emission)
+        fit = EmissionFit(**reference.info.emission)
+        self._nats = fit.slope * fit.temper
+        self._even = -fit.offset / fit.slope
+        self._least = max(LEAST_ALIKE, fit.strangers)
         self.best_of_late = START
 
     @property
@@ -90,23 +97,23 @@ class Emission:
         """Somebody else may be there."""
         self.best_of_late = START
 
-    def __call__(self, embedding: NDArray[np.float32], dt_s: float) -> NDArray[np.float32]:
-        """Embedding (D,), seconds since the last → log-likelihood ratio per position (N,); the next call reuses the array."""
+    def __call__(self, embedding: NDArray[np.float32], dt_s: float, turned: bool = False) -> NDArray[np.float32]:
+        """Embedding (D,), seconds since the last → log-likelihood ratio per position (N,); the next call reuses the array.
+
+        `turned`: the operator faces where nobody at this work looks, so whatever it resembles is not work.
+        """
         np.dot(self._flat, embedding, out=self._all)
         np.max(self._all.reshape(self._demonstrations, self._count), axis=0, out=self._best)
-        fit = self.fit
         best = float(self._best.max())
         memory_s = BETTER_S if best > self.best_of_late else WORSE_S
-        self.best_of_late += (1.0 - math.exp(-dt_s / memory_s)) * (best - self.best_of_late)
-        even = min(-fit.offset / fit.slope, max(self.best_of_late - SHORT_OF_BEST, LEAST_ALIKE))
-        np.subtract(self._best, np.float32(even), out=self._best)
-        np.multiply(self._best, np.float32(fit.slope), out=self._best)
+        if not turned:
+            self.best_of_late += (1.0 - math.exp(-dt_s / memory_s)) * (best - self.best_of_late)
+        even = min(self._even, max(self.best_of_late - SHORT_OF_BEST, self._least))
+        at_best = LEAST if turned else min(max(self._nats * (best - even), LEAST), MOST)
+        np.subtract(self._best, np.float32(best), out=self._best)
+        np.multiply(self._best, np.float32(self._nats), out=self._best)
         np.maximum(self._best, np.float32(-CLIP), out=self._best)
-        np.multiply(self._best, np.float32(fit.temper), out=self._best)
-        # All positions alike come down where the exponential would overflow: what sets them apart is kept.
-        too_much = float(self._best.max()) - MOST
-        if too_much > 0.0:
-            np.subtract(self._best, np.float32(too_much), out=self._best)
+        np.add(self._best, np.float32(at_best), out=self._best)
         return self._best
 
 

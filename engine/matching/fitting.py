@@ -1,10 +1,11 @@
-"""Fitting the emission when a reference is made: slope and offset from pairs, the temper from following held-out work.
+"""Fitting the emission when a reference is made: slope and offset from pairs, the temper from how fast the work changes.
 
     demonstrations ─► copies as other people would do it ─► matched and unmatched pairs ─► slope, offset
-                                                        └─► followed by the matcher at several tempers ─► the likeliest
+                   └► how unlike moments half a second apart are ─► temper
 
 Whoever is followed is not who demonstrated, and what is different about them lasts: a copy is off by an angle that
-wanders slowly. So consecutive ticks repeat each other's error, and the temper says how much a tick is worth.
+wanders slowly. That sets the likeness from which on somebody is at work. How sharply one moment is told from its
+neighbours is another matter, on which people agree far better: there the reference's own pace of change is the measure.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from scipy.signal import lfilter
 from threadpoolctl import threadpool_limits
 
 from engine.matching.emission import EmissionFit, fit_pairs, unit
-from engine.matching.hmm import SwitchingMatcher
 from engine.reference import Reference
 
 APART_S = 0.5
@@ -35,12 +35,9 @@ ANOTHER_PERSON_SPREAD = 0.7
 """Standard deviation of its logarithm: 0.6–1.1."""
 ANOTHER_PERSON_S = 0.6
 """How long such a difference lasts (autocorrelation 1/e), measured on rendered workers through the pose estimator."""
-TEMPERS = (0.06, 0.15, 0.35, 0.8)
-JUDGED_S = 0.15
-"""The likelihood of a position is the belief within this distance of it."""
-MOST_TICKS = 600
-"""Followed at each temper: enough to tell them apart, and long procedures are not followed for minutes."""
-SETTLED_S = 1.0
+NATS_APART = 14.0
+"""What one tick says between two typical moments `APART_S` apart. On tuning stations the surprise at the true position is least at 4–8,
+calibration best at 14, recovery after a jump (and accuracy on streams of other people) at 14–30."""
 
 Copy = tuple[NDArray[np.float32], NDArray[np.float64]]
 """Embeddings (T, D) and the true position of each in ticks of the reference (T,)."""
@@ -48,14 +45,16 @@ Copy = tuple[NDArray[np.float32], NDArray[np.float64]]
 
 def fitted(reference: Reference) -> Reference:
     """The reference with its emission fitted to its own templates."""
-    copies = _copies(reference)
     with threadpool_limits(limits=1, user_api="blas"):  # products this small are done before a second thread wakes up
-        loose = _fit_to_pairs(reference, copies)
-        judged = [
-            (temper, _surprise(with_emission(reference, replace(loose, temper=temper)), copies)) for temper in TEMPERS
-        ]
-    temper, _ = min(judged, key=lambda pair: pair[1])
-    return with_emission(reference, replace(loose, temper=temper))
+        fit = _fit_to_pairs(reference, _copies(reference))
+    return with_emission(reference, replace(fit, temper=NATS_APART / (fit.slope * _change(reference))))
+
+
+def _change(reference: Reference) -> float:
+    """Typical 1 − cosine of two moments `APART_S` apart."""
+    apart = _apart(reference)
+    products = np.einsum("mtd,mtd->mt", reference.templates[:, :-apart], reference.templates[:, apart:])
+    return max(float(np.median(1.0 - products)), 1e-3)
 
 
 def with_emission(reference: Reference, fit: EmissionFit) -> Reference:
@@ -99,29 +98,11 @@ def _fit_to_pairs(reference: Reference, copies: Sequence[Copy]) -> EmissionFit:
     size = templates.shape[2]
     strangers = unit(np.random.default_rng(1).normal(size=(STRANGERS, size))) @ templates.reshape(-1, size).T
     best = float(np.quantile(strangers.max(axis=1), 0.95))
-    return EmissionFit(slope, min(offset, -slope * best), 1.0)
-
-
-def _surprise(reference: Reference, copies: Sequence[Copy]) -> float:
-    """Mean negative log belief near the true position while the matcher follows the copies, in nats."""
-    matcher = SwitchingMatcher(reference)
-    count, rate_hz = len(reference), reference.info.rate_hz
-    settled = min(round(SETTLED_S * rate_hz), count // 4)
-    nats: list[float] = []
-    for copy, positions in copies:
-        if len(nats) >= MOST_TICKS:
-            break
-        matcher.reset()
-        for tick, embedding in enumerate(copy[:MOST_TICKS]):
-            matcher.step(embedding, 1 / rate_hz)
-            if tick >= settled:
-                near = _distance(positions[tick : tick + 1], count, reference.info.cyclic)[0] <= JUDGED_S * rate_hz
-                nats.append(-float(np.log(matcher.belief[near].sum() + 1e-6)))
-    return float(np.mean(nats)) if nats else 0.0
+    return EmissionFit(slope, min(offset, -slope * best), 1.0, best)
 
 
 def _apart(reference: Reference) -> int:
-    return max(2, round(min(APART_S * reference.info.rate_hz, len(reference) / 4)))
+    return max(1, round(min(APART_S * reference.info.rate_hz, len(reference) / 4)))
 
 
 def _distance(positions: NDArray[np.float64], count: int, cyclic: bool) -> NDArray[np.float64]:

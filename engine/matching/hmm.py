@@ -1,6 +1,7 @@
 """The matcher: a forward-filtered switching bar-pointer HMM over reference positions.
 
-    embedding ─emission→ log ratios (N,) ─forward→ belief over position × rate, off task at i, idle ─mode→ Match
+    embedding ─emission→ log ratios (N,) ┐
+    pose ─facing→ turned away?           ┴─forward→ belief over position × rate, off task at i, idle ─mode→ Match
 
 State that decides lives in three arrays (`on`, `off`, `idle`) and a few numbers; it can be saved and restored.
 """
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 from engine.matching import transitions
 from engine.matching.base import Delayed, Match
 from engine.matching.emission import Emission
-from engine.matching.forward import JUMP, WRAP, compile_once, forward
+from engine.matching.facing import Facing
+from engine.matching.forward import compile_once, forward
 from engine.matching.smoothing import LAG_S, FixedLag
 from engine.matching.transitions import RATES, Dynamics
 from engine.reference import Reference
@@ -40,7 +42,7 @@ class SwitchingMatcher:
     def __init__(self, reference: Reference, dynamics: Dynamics | None = None) -> None:
         self.reference = reference
         self.dynamics = dynamics or Dynamics()
-        self._emission = Emission(reference)
+        self._emission, self._facing = Emission(reference), Facing(reference)
         count, rates = len(reference), len(RATES)
         self._rate_hz = reference.info.rate_hz
         self._cyclic = reference.info.cyclic
@@ -56,7 +58,7 @@ class SwitchingMatcher:
         self._window = max(1, round(CONFIDENCE_S * self._rate_hz))
         self._home = min(count, max(1, round(HOME_S * self._rate_hz)))
         furthest = int(np.ceil(max(RATES) * LONGEST_STEP_S * self._rate_hz))
-        self._lag = FixedLag(count, round(LAG_S * self._rate_hz), furthest, self._land)
+        self._lag = FixedLag(count, round(LAG_S * self._rate_hz), furthest, self._land, self._begin)
         self._prepared_s = -1.0
         compile_once()
         self.reset()
@@ -70,8 +72,11 @@ class SwitchingMatcher:
         self._unseen_s = 0.0
         self._lag.reset()
         self._emission.reset()
+        self._facing.reset()
 
-    def step(self, embedding: NDArray[np.float32] | None, dt_s: float) -> Match:
+    def step(
+        self, embedding: NDArray[np.float32] | None, dt_s: float, pose: NDArray[np.floating] | None = None
+    ) -> Match:
         """One tick, see `engine.matching.base.Matcher`.
 
         A tick whose embedding is missing, not finite or zero carries no evidence. Time that stands still or goes back moves
@@ -83,36 +88,39 @@ class SwitchingMatcher:
             dt_s = 1 / self._rate_hz
         seen = embedding is not None and bool(np.isfinite(embedding).all()) and bool(embedding.any())
         self._unseen_s = 0.0 if seen else self._unseen_s + dt_s
-        likelihood = self._neutral
+        likelihood, at_home = self._neutral, 1.0
         if seen:
-            np.exp(self._emission(embedding, dt_s), out=self._likelihood)  # type: ignore[arg-type]
             likelihood = self._likelihood
+            turned = self._facing.turned(pose, dt_s, at_work=float(self._off.sum()) + self._idle < 0.5)
+            np.exp(self._emission(embedding, dt_s, turned), out=likelihood)  # type: ignore[arg-type]
+            at_home = max(float(likelihood[: self._home].max()), float(likelihood[-self._home :].max()))
+            at_home = at_home if turned else max(at_home, 1.0)  # whoever waits faces the work, too
         steps = max(1, int(np.ceil(dt_s / LONGEST_STEP_S)))
         for number in range(steps):
-            self._advance(dt_s / steps, likelihood if number == steps - 1 else self._neutral, seen)
+            last = number == steps - 1
+            self._advance(dt_s / steps, likelihood if last else self._neutral, at_home if last else 1.0, seen)
         return self._answer(dt_s)
 
-    def _advance(self, dt_s: float, likelihood: NDArray[np.float32], seen: bool) -> None:
+    def _advance(self, dt_s: float, likelihood: NDArray[np.float32], at_home: float, seen: bool) -> None:
         if dt_s != self._prepared_s:
             self._prepare(dt_s)
-        before = self.belief
+        odds = self._odds if seen else self._odds_unseen
+        self._lag.push(self._on, self._off, self._idle, likelihood, at_home, self._shifts, odds)
         self._idle = forward(
             self._on,
             self._off,
             self._idle,
             self._mixing,
             self._shifts,
-            self._odds if seen else self._odds_unseen,
+            odds,
             self._entry,
             self._land,
             self._begin,
             likelihood,
-            max(1.0, float(likelihood[: self._home].max()), float(likelihood[-self._home :].max())),
+            at_home,
             self._mixed,
             self._moved,
         )
-        rates = self._on.sum(axis=1, dtype=np.float64)
-        self._lag.push(before, likelihood, rates, self._shifts, float(self._odds[JUMP]), float(self._odds[WRAP]))
 
     def _prepare(self, dt_s: float) -> None:
         """Probabilities of one tick of this length."""
@@ -191,6 +199,7 @@ class SwitchingMatcher:
             position_s=mode / self._rate_hz,
             phase=int(self._phase_of[mode]),
             confidence=float(smoothed[self._near(mode)].sum()),
+            at_work=float(smoothed.sum()),
             lag_s=self._lag.filled / self._rate_hz,
         )
 
@@ -207,9 +216,11 @@ class SwitchingMatcher:
 
     def state(self) -> dict[str, NDArray[Any]]:
         numbers = np.array([self._idle, self._pace, self._unseen_s, self._emission.best_of_late])
-        return {"on": self._on.copy(), "off": self._off.copy(), "numbers": numbers} | self._lag.state()
+        own = {"on": self._on.copy(), "off": self._off.copy(), "numbers": numbers}
+        return own | self._lag.state() | self._facing.state()
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         self._on[:], self._off[:] = state["on"], state["off"]
         self._idle, self._pace, self._unseen_s, self._emission.best_of_late = map(float, state["numbers"])
         self._lag.restore(state)
+        self._facing.restore(state)

@@ -1,9 +1,9 @@
 """Where the work was a moment ago, in the light of what has been seen since: fixed-lag smoothing of the filter's belief.
 
-    belief (N,) at t − lag   ×   how well each position there explains the ticks after it   →   smoothed belief (N,)
+    belief at t − lag   ×   how well each state there explains the ticks after it   →   smoothed belief
 
-The second factor goes backward over the ticks of the lag (Rabiner 1989, eq. 24–25) over positions only: rates are summed
-out with the filter's own belief in them, so a tick costs O(lag · N) and not O(lag · N · K²).
+The second factor goes backward over the ticks of the lag (Rabiner 1989, eq. 24–25) over positions on and off task and idleness;
+rates are summed out with the filter's own belief in them, so a tick costs O(lag · N) and not O(lag · N · K²).
 """
 
 from __future__ import annotations
@@ -14,22 +14,31 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-LAG_S = 0.4
+from engine.matching.forward import BACK, BACK_HERE, BACK_START, BEGIN, GIVE_UP, JUMP, LEAVE, WRAP
+
+LAG_S = 0.6
+"""Long enough for a jump to have shown itself, short enough for an alarm."""
 
 
 class FixedLag:
     """Keeps the last `ticks` of the filter. All arrays are allocated once."""
 
-    def __init__(self, count: int, ticks: int, furthest: int, land: NDArray[np.float32]) -> None:
-        """`count` positions N; `furthest`: most positions that one tick can advance; `land` (N,): where jumps land."""
+    def __init__(
+        self, count: int, ticks: int, furthest: int, land: NDArray[np.float32], begin: NDArray[np.float32]
+    ) -> None:
+        """`count` positions N; `furthest`: most positions that one tick can advance; `land`, `begin` (N,): where jumps and
+        cycles begin."""
         self.ticks = max(1, ticks)
-        self._land = land
+        self._land, self._begin = land, begin
         self._likelihood = np.ones((self.ticks, count), np.float32)
         self._taps = np.zeros((self.ticks, furthest + 2), np.float32)
-        self._jump = np.zeros(self.ticks)
-        self._wrap = np.zeros(self.ticks)
-        self._belief = np.zeros((self.ticks, count), np.float32)
-        self._explains, self._scratch = np.ones(count, np.float32), np.empty(count, np.float32)
+        self._odds = np.zeros((self.ticks, 8))
+        self._idle = np.zeros((self.ticks, 2))
+        """Per tick: belief in idleness before it, its evidence for it."""
+        self._on = np.zeros((self.ticks, count), np.float32)
+        self._off = np.zeros((self.ticks, count), np.float32)
+        self._explains_on, self._explains_off = np.ones(count, np.float32), np.ones(count, np.float32)
+        self._scratch = np.empty(count, np.float32)
         self.reset()
 
     def reset(self) -> None:
@@ -37,39 +46,47 @@ class FixedLag:
 
     def push(
         self,
-        before: NDArray[np.float32],
+        on: NDArray[np.float32],
+        off: NDArray[np.float32],
+        idle: float,
         likelihood: NDArray[np.float32],
-        rates: NDArray[np.float64],
+        idle_likelihood: float,
         shifts: NDArray[np.float64],
-        jump: float,
-        wrap: float,
+        odds: NDArray[np.float64],
     ) -> None:
-        """One tick of the filter: belief (N,) before it, evidence (N,), belief in each rate (K,), ticks advanced at it (K,)."""
+        """The filter just before a tick, and that tick.
+
+        Belief on task (K, N), off task (N,) and in idleness; evidence (N,) and of idleness; ticks advanced per rate (K,); odds as
+        in `engine.matching.forward`.
+        """
         self._newest = (self._newest + 1) % self.ticks
         self._filled = min(self._filled + 1, self.ticks)
         n = self._newest
-        self._belief[n], self._likelihood[n] = before, likelihood
-        self._jump[n], self._wrap[n] = jump, wrap
+        np.sum(on, axis=0, out=self._on[n])
+        self._off[n], self._likelihood[n], self._odds[n] = off, likelihood, odds
+        self._idle[n] = idle, idle_likelihood
+        rates = on.sum(axis=1, dtype=np.float64)
+        share = rates / max(float(rates.sum()), 1e-12)
+        whole = shifts.astype(int)
         taps = self._taps[n]
         taps[:] = 0.0
-        whole = shifts.astype(int)
-        share = rates / max(float(rates.sum()), 1e-12)
         np.add.at(taps, whole, share * (1.0 - (shifts - whole)))
         np.add.at(taps, whole + 1, share * (shifts - whole))
 
     def belief(self) -> NDArray[np.float32]:
-        """Smoothed belief (N,) in each position `filled` ticks ago, summing to 1. The array is reused by the next call."""
+        """Smoothed belief (N,) in being at work at each position `filled` ticks ago; what is missing from 1 was not at work.
+
+        The array is reused by the next call.
+        """
         oldest = (self._newest + 1 - self._filled) % self.ticks
-        _explain(
-            self._likelihood, self._taps, self._jump, self._wrap, self._land, oldest, self._filled, self._explains,
-            self._scratch,
+        explains_idle = _explain(
+            self._likelihood, self._idle, self._taps, self._odds, self._land, self._begin, oldest, self._filled,
+            self._explains_on, self._explains_off, self._scratch,
         )  # fmt: skip
-        smoothed = np.multiply(self._belief[oldest], self._explains, out=self._scratch)
-        total = float(smoothed.sum())
-        if total <= 0.0:
-            smoothed[:] = 1.0 / len(smoothed)
-        else:
-            smoothed /= np.float32(total)
+        smoothed = np.multiply(self._on[oldest], self._explains_on, out=self._scratch)
+        total = float(smoothed.sum(dtype=np.float64)) + float(self._off[oldest] @ self._explains_off)
+        total += float(self._idle[oldest, 0]) * explains_idle
+        smoothed *= np.float32(1.0 / total) if total > 0.0 else np.float32(0.0)
         return smoothed
 
     @property
@@ -79,53 +96,71 @@ class FixedLag:
 
     @property
     def nbytes(self) -> int:
-        return self._likelihood.nbytes + self._belief.nbytes + self._taps.nbytes
+        return sum(array.nbytes for array in vars(self).values() if isinstance(array, np.ndarray))
 
     def state(self) -> dict[str, NDArray[Any]]:
         return {
-            "likelihood": self._likelihood.copy(),
-            "taps": self._taps.copy(),
-            "before": self._belief.copy(),
-            "lag": np.stack([self._jump, self._wrap]),
-            "ring": np.array([self._filled, self._newest]),
+            "lag_likelihood": self._likelihood.copy(),
+            "lag_taps": self._taps.copy(),
+            "lag_on": self._on.copy(),
+            "lag_off": self._off.copy(),
+            "lag_idle": self._idle.copy(),
+            "lag_odds": self._odds.copy(),
+            "lag_ring": np.array([self._filled, self._newest]),
         }
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
-        self._likelihood[:], self._taps[:], self._belief[:] = state["likelihood"], state["taps"], state["before"]
-        self._jump[:], self._wrap[:] = state["lag"]
-        self._filled, self._newest = (int(value) for value in state["ring"])
+        self._likelihood[:], self._taps[:] = state["lag_likelihood"], state["lag_taps"]
+        self._on[:], self._off[:] = state["lag_on"], state["lag_off"]
+        self._idle[:], self._odds[:] = state["lag_idle"], state["lag_odds"]
+        self._filled, self._newest = (int(value) for value in state["lag_ring"])
 
 
 @numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
-def _explain(likelihood, taps, jump, wrap, land, oldest, filled, explains, scratch):
-    """`explains` (N,): probability of all ticks kept, from the newest back to the oldest, given the position before them."""
+def _explain(likelihood, idle, taps, odds, land, begin, oldest, filled, on, off, arriving):
+    """`on`, `off` (N,), and returned for idleness: probability of all ticks kept, from the newest back to the oldest, given the
+    state before them, up to a common factor. `arriving` (N,) is scratch."""
     ticks, count = likelihood.shape
     reach = taps.shape[1]
     for i in range(count):
-        explains[i] = 1.0
+        on[i] = off[i] = 1.0
+    idly = 1.0
     for back in range(filled):
         n = (oldest + filled - 1 - back) % ticks
-        landed = 0.0
+        tick = odds[n]
+        landed = begun = 0.0
         for i in range(count):
-            scratch[i] = likelihood[n, i] * explains[i]
-            landed += land[i] * scratch[i]
-        anywhere = np.float32(jump[n] * landed)
-        stays = np.float32(1.0 - jump[n])
-        for i in range(count):
-            explains[i] = anywhere
+            arriving[i] = likelihood[n, i] * on[i]
+            landed += land[i] * arriving[i]
+            begun += begin[i] * arriving[i]
+            on[i] = 0.0
+        at_home = idle[n, 1] * idly
+        around = np.float32(tick[WRAP])
+        out = np.float32((1.0 - tick[WRAP]) * at_home)
         for step in range(reach):
-            weight = np.float32(stays * taps[n, step])
+            weight = taps[n, step]
             if weight > 0.0:
                 inside = max(0, count - step)
                 for i in range(inside):
-                    explains[i] += weight * scratch[i + step]
-                # Past the end: into the next cycle, or idle, where evidence scores 1.
-                around, out = np.float32(wrap[n]), np.float32(1.0 - wrap[n])
-                for i in range(inside, count):
-                    explains[i] += weight * (around * scratch[(i + step) % count] + out)
-        most = np.float32(1e-30)
+                    on[i] += weight * arriving[i + step]
+                for i in range(inside, count):  # past the end: into the next cycle, or idle
+                    on[i] += weight * (around * arriving[(i + step) % count] + out)
+        stay, leave = np.float32(1.0 - tick[JUMP] - tick[LEAVE]), np.float32(tick[LEAVE])
+        here = np.float32(tick[BACK] * tick[BACK_HERE])
+        stay_off = np.float32(1.0 - tick[BACK] - tick[GIVE_UP])
+        elsewhere = tick[BACK] * (1.0 - tick[BACK_HERE])
+        from_off = elsewhere * (tick[BACK_START] * begun + (1.0 - tick[BACK_START]) * landed) + tick[GIVE_UP] * at_home
+        from_on = np.float32(tick[JUMP] * landed)
+        idly = (1.0 - tick[BEGIN]) * at_home + tick[BEGIN] * begun
+        most = np.float32(max(idly, 1e-30))
         for i in range(count):
-            most = max(most, explains[i])
+            moved, gone = on[i], off[i]
+            on[i] = stay * moved + leave * gone + from_on
+            off[i] = stay_off * gone + here * moved + np.float32(from_off)
+            most = max(most, on[i], off[i])
         scale = np.float32(1.0) / most
         for i in range(count):
-            explains[i] *= scale
+            on[i] *= scale
+            off[i] *= scale
+        idly *= scale
+    return idly

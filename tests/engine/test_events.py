@@ -142,3 +142,32 @@ def test_a_flicker_to_another_phase_is_no_visit():
 
 def test_a_cycle_joined_in_its_midst_accuses_nobody():
     assert Shift().do("b", "c", *"abc").kinds(*DEVIATIONS) == []
+
+
+def test_taking_up_again_what_was_left_is_no_repetition():
+    """Off task in mid-phase; back a little before where it was left, after going away had looked like the next phase."""
+    shift = Shift().do("a")
+    for position in np.arange(2.0, 3.5, 0.05):
+        shift.tick(position)
+    for position in np.arange(4.0, 4.9, 0.05):  # turning away resembles c
+        shift.tick(position)
+    shift.stay(4.9, 4.0, "off_task")
+    for position in np.arange(2.8, 4.0, 0.05):
+        shift.tick(position)
+    assert shift.do("c", "a").kinds(*DEVIATIONS) == []
+
+
+def test_a_phase_begun_well_before_the_operator_left_is_repeated_if_an_earlier_one_is_done_again():
+    shift = Shift().do("a", "b")
+    for position in np.arange(4.0, 5.4, 0.02):
+        shift.tick(position)
+    shift.stay(5.4, 4.0, "off_task").do("b", "c")
+    assert ("phase_repeated", "b") in shift.kinds(*DEVIATIONS)
+
+
+def test_going_away_in_the_last_phase_is_not_its_repetition():
+    """Going home and going away look alike: the cycle is over, and what is left of the last phase comes afterwards."""
+    shift = Shift().do("a", "b", "c").stay(5.9, 4.0, "off_task")
+    for position in np.arange(4.5, 6.0, 0.05):
+        shift.tick(position)
+    assert shift.kinds(*DEVIATIONS) == []

@@ -130,7 +130,9 @@ def _subtract(a, a_spans, a_band, b, b_spans, b_band, out, out_spans):
     first, last = _union(a_band[0], a_band[1], b_band[0], b_band[1])
     for row in range(first, last):
         has_a, has_b = a_spans[row, 0] < a_spans[row, 1], b_spans[row, 0] < b_spans[row, 1]
-        out_spans[row, 0], out_spans[row, 1] = _union(a_spans[row, 0], a_spans[row, 1], b_spans[row, 0], b_spans[row, 1])
+        out_spans[row, 0], out_spans[row, 1] = _union(
+            a_spans[row, 0], a_spans[row, 1], b_spans[row, 0], b_spans[row, 1]
+        )
         if has_a and has_b:
             for column in range(a.shape[1]):
                 out[row, column] = a[row, column] - b[row, column]

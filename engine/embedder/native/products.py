@@ -57,7 +57,9 @@ class _Body:
         nothing, zero = ir.Constant(_VECTOR, ir.Undefined), ir.Constant(ir.IntType(32), 0)
         number = self.builder.load(self.place(base, numbers, _SINGLE))
         first = self.builder.insert_element(nothing, number, zero)
-        return self.builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
+        return self.builder.shuffle_vector(
+            first, nothing, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+        )
 
     def add_product(self, total: Any, a: Any, b: Any) -> None:
         """total += a · b, which LLVM makes one instruction where there is one."""

@@ -18,7 +18,9 @@ def _compiled(sources: int):  # type: ignore[no-untyped-def]
     """Numba keeps machine code on disk by what the function itself says, not by what it calls; `sources` stands for that."""
 
     @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-    def step(keypoints, lanes, sizes, delays, segments, scale, weights, spatial, temporal, memory, clock, scratch, embeddings):
+    def step(
+        keypoints, lanes, sizes, delays, segments, scale, weights, spatial, temporal, memory, clock, scratch, embeddings
+    ):
         """keypoints (B, K, 3), lanes (S,) those that move on → embeddings (B, E), of these lanes.
 
         sizes: see `runtime.sizes`. clock (B, 2): ticks, and how many of the last W − 1 count. The tuples: see `runtime`.

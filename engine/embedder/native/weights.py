@@ -147,9 +147,12 @@ def _blocks(
     for layer in range(depth):
         name = f"{prefix}.{layer}"
         attention, mlp = (
-            (tensors[f"{name}.{norm}.weight"], tensors[f"{name}.{norm}.bias"]) for norm in ("before_attention", "before_mlp")
+            (tensors[f"{name}.{norm}.weight"], tensors[f"{name}.{norm}.bias"])
+            for norm in ("before_attention", "before_mlp")
         )
-        query, key, value, out = (_linear(tensors, f"{name}.attention.{part}") for part in ("query", "key", "value", "out"))
+        query, key, value, out = (
+            _linear(tensors, f"{name}.attention.{part}") for part in ("query", "key", "value", "out")
+        )
         softer = np.float32((width // heads) ** -0.5)
         weight = np.concatenate([query[0] * softer, key[0], value[0]])
         bias = np.concatenate([query[1] * softer, key[1], value[1]])

@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from streams import BUNDLE, RATE_HZ, follow, procedure, reference, seen
+from streams import BUNDLE, RATE_HZ, SIZE, follow, procedure, reference, seen
 
 from engine.errors import BadReference
 from engine.matching import dtw
 from engine.matching.building import EmbeddedDemo, build_reference
+from engine.matching.emission import Emission, EmissionFit, unit
+from engine.matching.fitting import NATS_APART, between
 from engine.reference import Phase, Reference
 
 
@@ -82,10 +84,23 @@ def test_warping_paths_join_the_ends_and_never_go_back():
         dtw.align(a[:0], b)
 
 
-def test_the_live_posterior_is_of_the_reference_that_was_asked_for():
-    built = reference(procedure(6))
-    assert built.info.emission.keys() == {"slope", "offset", "temper"}
-    assert built.info.emission["slope"] > 0
+@pytest.mark.parametrize("ticks", [60, 200, 1000])
+def test_a_tick_tells_moments_half_a_second_apart_by_the_same_evidence_however_fast_the_work_changes(ticks):
+    """Smoother work (more ticks for the same path) changes less in half a second, so each bit of likeness must weigh more."""
+    path = procedure(6, 60)
+    work = between(path, np.linspace(0, 59, ticks))
+    fit = EmissionFit(**reference(work).info.emission)
+    half_a_second_apart = np.median(1 - np.sum(work[:-10] * work[10:], axis=1))
+    assert fit.slope * fit.temper * half_a_second_apart == pytest.approx(NATS_APART, rel=1e-3)
+
+
+def test_what_has_nothing_to_do_with_the_work_scores_below_zero_even_where_it_fits_best():
+    work = procedure(6)
+    emission = Emission(reference(work))
+    strangers = unit(np.random.default_rng(5).normal(size=(300, SIZE)))
+    scores = [float(emission(stranger, 0.0).max()) for stranger in strangers]
+    assert np.mean(np.array(scores) < 0) > 0.9
+    assert min(float(emission(seen_again, 0.0).max()) for seen_again in seen(work, range(0, 200, 10))) > 0
 
 
 def test_a_boundary_that_several_demonstrations_mark_is_put_at_the_median_of_the_marks():

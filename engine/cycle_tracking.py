@@ -1,0 +1,344 @@
+"""Follows cycles and the visits of their phases, and tells what they mean: starts, ends, skips, repeats, order, slowness.
+
+position at work per tick ─► begun? ended? ─► which phase is visited ─► verdicts of `engine.cycle.CycleRecord`
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from engine.cycle import ESTABLISHED, CycleRecord, Procedure
+from engine.evidence import Evidence
+from engine.presence import Tell
+
+COVERAGE = 0.8
+"""A cycle counts when this share of what was not skipped has been seen."""
+MOST_SKIPPED, MOST_UNFINISHED = 0.4, 0.3
+"""A cycle that left out more of the procedure than this was abandoned, not finished; less is forgiven where its end is
+among what was left out."""
+PHASE_EVIDENCE_S = 0.2
+BEGIN_EVIDENCE_S = 0.3
+"""Trusted time at work before a cycle is said to have started."""
+BEGIN_COVERAGE = 0.06
+END_S = 0.1
+"""This close to the end of the clock counts as having reached it."""
+END_WAIT_S = 1.0
+MADE_UP_S = 0.6
+"""A matcher slides from the end to the start for a moment before it sees that a passed phase is being made up for."""
+TAIL = 0.12
+"""Share of the clock at its end in which no cycle starts: it belongs to the one that has just ended."""
+AGAIN = 0.35
+"""Back by this share of a phase: it is being done again."""
+STRIDE_S = 0.4
+"""Most that one tick may advance and still have passed through what lies between."""
+
+
+@dataclass(frozen=True)
+class Working:
+    """One tick of trusted work."""
+
+    at_s: float
+    """When it was seen, on the stream's clock."""
+    dt_s: float
+    position_s: float
+    phase: int
+    confidence: float
+    paused: bool
+
+
+@dataclass
+class _Memory:
+    """Plain values, saved with the record."""
+
+    cycle: int = 0
+    finished: int = 0
+    open: bool = False
+    """A cycle has started and has not ended."""
+    last_bin: int = -1
+    candidate: int = -1
+    candidate_s: float = 0.0
+    candidate_since_s: float = 0.0
+    candidate_bin: int = 0
+    wrapped_s: float | None = None
+    """When work leapt back to the start, or went on there although something had been passed over; undecided for `MADE_UP_S`."""
+    repeated: bool = False
+    """The last phase of the cycle that has ended was told to be done again."""
+    fresh: bool = True
+    """Nothing is known of what came before (start of the stream, long absence)."""
+    unconfirmed: dict[str, float] = field(default_factory=dict)
+    """Phases left but not yet confirmed from outside → when they were left."""
+    evidence: Evidence = field(default_factory=Evidence)
+
+
+class CycleTracker:
+    """State is `_Memory` and one `CycleRecord`."""
+
+    def __init__(self, procedure: Procedure, tell: Tell) -> None:
+        self.procedure = procedure
+        self._tell = tell
+        self.reset()
+
+    def reset(self) -> None:
+        self._memory = _Memory()
+        self._record = CycleRecord.empty(self.procedure, 0.0, joined=True)
+
+    @property
+    def open(self) -> bool:
+        return self._memory.open
+
+    @property
+    def cycle(self) -> int:
+        return self._memory.cycle
+
+    @property
+    def finished(self) -> int:
+        return self._memory.finished
+
+    @property
+    def phase_name(self) -> str | None:
+        """The phase being visited."""
+        current = self._record.current
+        return self.procedure.phases[current].name if current >= 0 else None
+
+    def work(self, tick: Working) -> None:
+        """One tick of trusted work."""
+        memory, procedure = self._memory, self.procedure
+        here, before = procedure.bin_of(tick.position_s), memory.last_bin
+        memory.last_bin = here
+        bins = procedure.bins
+        stride = max(2, int(min(STRIDE_S / procedure.duration_s, 0.2) * bins))
+        forward = (here - before) % bins if before >= 0 else 0
+        backward = before >= 0 and here < before
+        if memory.wrapped_s is not None:
+            if here > 0.25 * bins:  # it went back to what had been passed over
+                memory.wrapped_s = None
+            elif tick.at_s - memory.wrapped_s < MADE_UP_S:
+                return
+            else:
+                self.end(memory.wrapped_s)
+        elif memory.open and backward and self._starts_anew(before, here, forward <= stride):
+            if forward > stride or self._record.missing(procedure):
+                memory.wrapped_s = tick.at_s
+                return
+            self.end(tick.at_s)
+        if not memory.open:
+            self._before_start(tick, here)
+            if here > bins * (1 - TAIL) or tick.phase == len(procedure.phases) - 1 > 0:
+                return  # the tail of the cycle that has just ended
+        record = self._record
+        if record.current >= 0 and record.established and backward:
+            start, end = procedure.spans[record.current]
+            length = end - start
+            if start <= here and before - here >= AGAIN * length:
+                record.revisit(tick.at_s)
+        low = before + 1 if 0 <= before < here and forward <= stride else here
+        record.mark(min(low, here), here)
+        if not memory.open:
+            return
+        record.last_work_s = tick.at_s
+        self._visit(tick)
+        if not tick.paused:
+            self._dwell(tick)
+        at_end = here >= bins - max(1, round(END_S / procedure.duration_s * bins))
+        stays = memory.evidence.since("at end", at_end, tick.at_s, tick.dt_s, END_WAIT_S) is not None
+        # What was passed over may still be made up for; the next start, or standing still here, says that it was not.
+        if at_end and (stays or not record.missing(procedure)) and self._complete():
+            self.end(tick.at_s)
+
+    def interrupted(self) -> None:
+        """The operator is away: what is taken up again afterwards is no repetition."""
+        self._memory.wrapped_s = None
+        if self._record.left_s is None:
+            self._record.left_s = self._record.last_work_s
+
+    def leave(self, time_s: float) -> None:
+        """Work has stopped for good: the cycle ends as it is."""
+        if self._memory.open:
+            self._memory.fresh = not self._complete()
+            self.end(time_s)
+
+    def confirm(self, phase: int, now_s: float) -> None:
+        """From outside: done, whatever the camera saw of it."""
+        record, procedure = self._record, self.procedure
+        self._tell("phase_confirmed", now_s, procedure.phases[phase].name)
+        if not self._memory.open:
+            return
+        if phase not in record.confirmed:
+            record.confirmed.append(phase)
+        low, high = procedure.spans[phase]
+        record.covered[low:high] = [1] * (high - low)
+        record.pending.pop(str(phase), None)
+        left_s = self._memory.unconfirmed.pop(str(phase), None)
+        if left_s is not None:
+            self._tell("phase_finished", left_s, procedure.phases[phase].name, dwell_s=record.dwell_s[phase])
+
+    # Starts and ends
+
+    def _before_start(self, tick: Working, here: int) -> None:
+        """No cycle is open: has one begun?"""
+        memory, procedure = self._memory, self.procedure
+        if tick.phase == len(procedure.phases) - 1 > 0 and not memory.fresh:
+            self._last_phase_again(tick, here)
+            return
+        if len(procedure.phases) > 1 and any(self._record.covered[procedure.spans[-1][0] :]):
+            self._record = CycleRecord.empty(procedure, tick.at_s)
+        ended = here > procedure.bins * (1 - TAIL)
+        needs_s = min(BEGIN_EVIDENCE_S, 0.15 * procedure.duration_s)
+        begun = memory.evidence.since("begin", not tick.paused and not ended, tick.at_s, tick.dt_s, needs_s)
+        covered = sum(self._record.covered) / procedure.bins
+        if begun is None or covered < BEGIN_COVERAGE:
+            if memory.evidence.none("begin"):
+                self._record = CycleRecord.empty(procedure, tick.at_s, joined=memory.fresh)
+            return
+        # Standing ready looks like the start: no longer ago than half speed needs for what has been passed through.
+        begun = max(begun, tick.at_s - 2 * covered * procedure.duration_s)
+        memory.open = True
+        memory.cycle += 1
+        self._record.started_s = begun
+        self._record.joined = memory.fresh and tick.phase > 0
+        memory.fresh = False
+        self._tell("cycle_started", begun)
+        memory.candidate, memory.candidate_since_s, memory.candidate_s = tick.phase, begun, PHASE_EVIDENCE_S
+        memory.candidate_bin = here
+
+    def _last_phase_again(self, tick: Working, here: int) -> None:
+        """The cycle has ended and its last phase is being done: once more, not a cycle that left out all others."""
+        memory, record = self._memory, self._record
+        if not any(record.covered):
+            record.started_s, memory.repeated = tick.at_s, False
+        seen = [b for b, covered in enumerate(record.covered) if covered]
+        record.mark(min(seen[-1] + 1, here) if seen and 0 <= here - seen[-1] <= 8 else here, here)
+        if not memory.repeated and record.coverage(self.procedure, [tick.phase]) >= ESTABLISHED:
+            memory.repeated = True
+            if record.left_s is not None:
+                return  # going away looked like the end of the cycle: now it is really done
+            self._tell("phase_repeated", record.started_s, self.procedure.phases[tick.phase].name)
+
+    def _starts_anew(self, before: int, here: int, near: bool) -> bool:
+        """Position went back: is this the next cycle, and not a phase done again?"""
+        bins, procedure = self.procedure.bins, self.procedure
+        if here > 0.25 * bins:
+            return False
+        if near or before > 0.75 * bins:
+            return True
+        # A first phase that was passed over is only being made up for.
+        order = self._record.order
+        return (0 in order or self._record.joined) and max(order, default=0) >= 2 and here < procedure.spans[0][1]
+
+    def _complete(self) -> bool:
+        """Seen enough to count, leaving aside what was passed over."""
+        record, procedure = self._record, self.procedure
+        missing = record.missing(procedure)
+        left_out = sorted({*missing, *record.skipped})
+        kept = [p for p in range(len(procedure.phases)) if p not in left_out]
+        if not kept or (record.joined and missing):
+            return False
+        most = MOST_UNFINISHED if len(procedure.phases) - 1 in left_out else MOST_SKIPPED
+        return procedure.share(left_out) <= most and record.done_share(procedure, kept) >= COVERAGE
+
+    def end(self, time_s: float) -> None:
+        """The open cycle is over, as it is."""
+        memory, record, procedure = self._memory, self._record, self.procedure
+        complete = self._complete()
+        self._leave_phase(time_s)
+        for phase in map(int, memory.unconfirmed):
+            self._tell("phase_skipped", time_s, procedure.phases[phase].name, reason="not confirmed")
+        memory.unconfirmed = {}
+        for key, (_, when) in list(record.pending.items()):
+            self._skip(int(key), when)
+        if complete:
+            for phase in record.missing(procedure):
+                self._skip(phase, min(record.last_work_s, time_s))
+            memory.finished += 1
+            self._tell(
+                "cycle_finished",
+                time_s,
+                durations_s=list(record.dwell_s),
+                coverage=record.coverage(procedure),
+                duration_s=time_s - record.started_s,
+            )
+        else:
+            self._tell("cycle_abandoned", time_s, coverage=sum(record.covered) / procedure.bins)
+        memory.open = False
+        memory.wrapped_s = None
+        memory.candidate, memory.candidate_s = -1, 0.0
+        memory.evidence.forget("begin")
+        self._record = CycleRecord.empty(procedure, time_s)
+
+    # Visits
+
+    def _visit(self, tick: Working) -> None:
+        """Follows which phase is being visited, and tells what each visit means for the order."""
+        memory, record, procedure = self._memory, self._record, self.procedure
+        phase = tick.phase
+        if phase != memory.candidate:
+            memory.candidate, memory.candidate_s, memory.candidate_since_s = phase, 0.0, tick.at_s
+            memory.candidate_bin = memory.last_bin
+        memory.candidate_s += tick.dt_s * tick.confidence
+        length_s = procedure.phases[phase].end_s - procedure.phases[phase].start_s
+        if phase != record.current and memory.candidate_s >= min(PHASE_EVIDENCE_S, 0.25 * length_s):
+            since_s = memory.candidate_since_s
+            for passed in range(record.current + 1, phase) if record.current >= 0 else ():
+                # Too short to be told while it lasted, but passed through.
+                if passed not in record.order and record.coverage(procedure, [passed]) >= COVERAGE:
+                    self._leave_phase(since_s)
+                    self._enter_phase(passed, since_s)
+                    self._judge(tick.at_s)
+            self._leave_phase(since_s)
+            self._enter_phase(phase, since_s)
+            low, high = procedure.spans[phase]
+            first = memory.candidate_bin
+            if phase not in record.order:
+                first = next((b for b in range(low, high) if record.covered[b]), low)
+            record.visit[first : memory.last_bin + 1] = [1] * max(memory.last_bin + 1 - first, 0)
+        if record.current >= 0 and not record.established and record.visit_coverage(procedure) >= ESTABLISHED:
+            self._judge(tick.at_s)
+
+    def _dwell(self, tick: Working) -> None:
+        record = self._record
+        if record.current < 0:
+            return
+        record.dwell_s[record.current] += tick.dt_s
+        record.visit_s += tick.dt_s
+        limit_s = self.procedure.limits_s[record.current]
+        if not record.slow and record.visit_s > limit_s:
+            record.slow = True
+            self._tell("slow", tick.at_s, self.phase_name, dwell_s=record.visit_s, limit_s=limit_s)
+
+    def _judge(self, time_s: float) -> None:
+        for kind, phase, when in self._record.establish(self.procedure, time_s):
+            if kind == "phase_skipped":
+                self._skip(phase, when)
+            else:
+                self._tell(kind, when, self.procedure.phases[phase].name)
+
+    def _skip(self, phase: int, when: float) -> None:
+        self._record.pending.pop(str(phase), None)
+        self._record.skipped.append(phase)
+        if not self.procedure.phases[phase].optional:
+            self._tell("phase_skipped", when, self.procedure.phases[phase].name)
+
+    def _enter_phase(self, phase: int, time_s: float) -> None:
+        self._record.enter(phase, time_s)
+        self._tell("phase_started", time_s, self.procedure.phases[phase].name)
+
+    def _leave_phase(self, time_s: float) -> None:
+        record, phase = self._record, self._record.current
+        if phase < 0:
+            return
+        if self.procedure.phases[phase].confirm and phase not in record.confirmed:
+            self._memory.unconfirmed[str(phase)] = time_s
+        else:
+            self._tell("phase_finished", time_s, self.procedure.phases[phase].name, dwell_s=record.visit_s)
+        record.current = -1
+
+    def state(self) -> dict[str, Any]:
+        """Everything needed to go on, as plain values."""
+        return {"memory": asdict(self._memory), "record": asdict(self._record)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        memory = dict(state["memory"])
+        evidence = Evidence(**memory.pop("evidence"))
+        self._memory = _Memory(**memory, evidence=evidence)
+        self._record = CycleRecord(**state["record"])
