@@ -14,11 +14,13 @@ from engine.embedder.native.elementwise import FAST, add_and_normalise, gelu
 from engine.embedder.native.products import LANES
 
 
-def _compiled(sources: int):  # type: ignore[no-untyped-def]
+def _compiled(sources: int):
     """Numba keeps machine code on disk by what the function itself says, not by what it calls; `sources` stands for that."""
 
     @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-    def step(keypoints, lanes, sizes, delays, segments, scale, weights, spatial, temporal, memory, clock, scratch, embeddings):
+    def step(
+        keypoints, lanes, sizes, delays, segments, scale, weights, spatial, temporal, memory, clock, scratch, embeddings
+    ):
         """keypoints (B, K, 3), lanes (S,) those that move on → embeddings (B, E), of these lanes.
 
         sizes: see `runtime.sizes`. clock (B, 2): ticks, and how many of the last W − 1 count. The tuples: see `runtime`.
@@ -108,4 +110,5 @@ def _sources() -> int:
     return int.from_bytes(digest.digest()[:7], "little")
 
 
-step = _compiled(_sources())
+SOURCES = _sources()
+step = _compiled(SOURCES)
