@@ -21,14 +21,20 @@ class DeviceCaches:
         self._cuda, self._stream = cuda, stream
         self.shapes = {tensor.name: tensor.shape for tensor in tensors}
         self._sizes = {name: 4 * int(np.prod(shape)) for name, shape in self.shapes.items()}
-        self.sets = [{name: cuda.allocate(batch * size) for name, size in self._sizes.items()} for _ in range(2)]
+        self._owned: list[int] = []
+        self.sets = [{name: self.allocate(batch * size) for name, size in self._sizes.items()} for _ in range(2)]
         self.now = 0
+
+    def allocate(self, size: int) -> int:
+        """Address of `size` zeroed bytes that are freed together with the caches."""
+        self._owned.append(self._cuda.allocate(size))
+        return self._owned[-1]
 
     def turn(self, active: NDArray[np.bool_] | None) -> None:
         """After a tick, and after all work on the stream: what was written is read next. Lanes at rest keep what they had."""
         before, after = self.sets[self.now], self.sets[1 - self.now]
         if active is not None:
-            for lane in np.flatnonzero(~active):
+            for lane in np.flatnonzero(~active).tolist():
                 for name, size in self._sizes.items():
                     self._cuda.copy(after[name] + lane * size, before[name] + lane * size, size, self._stream)
         self._cuda.synchronize(self._stream)
@@ -53,7 +59,6 @@ class DeviceCaches:
         self._cuda.synchronize(self._stream)
 
     def __del__(self) -> None:
-        for addresses in getattr(self, "sets", ()):
-            for address in addresses.values():
-                with suppress(EngineBuildError):  # at exit the driver goes first, and its memory with it
-                    self._cuda.free(address)
+        for address in getattr(self, "_owned", ()):
+            with suppress(EngineBuildError):  # at exit the driver goes first, and its memory with it
+                self._cuda.free(address)

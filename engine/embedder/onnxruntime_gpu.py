@@ -73,8 +73,8 @@ class OnnxGpuLanes:
         self._caches = DeviceCaches(cuda, info.state, batch, self._stream)
         joints = self._session.get_inputs()[0].shape[1]
         self._keypoints, self._embedding = cuda.pinned((batch, joints, 3)), cuda.pinned((batch, info.embedding_dim))
-        self._device_in = cuda.allocate(self._keypoints.nbytes)
-        self._device_out = cuda.allocate(self._embedding.nbytes)
+        self._device_in = self._caches.allocate(self._keypoints.nbytes)
+        self._device_out = self._caches.allocate(self._embedding.nbytes)
         self._bindings = [self._bind(now) for now in range(2)]
 
     def _bind(self, now: int):

@@ -150,7 +150,7 @@ def open_embedder(bundle: Bundle, runtime: str = "auto") -> StationEmbedder:
         log.info("runtime %s: %s", runtime, why)
     try:
         if runtime == "native" and runtime in usable:
-            _refuse_to_compile(bundle)
+            _refuse_to_compile()
         return StationEmbedder(open_runtime(bundle, runtime), fallback=None if runtime == SAFE else safe)
     except EngineBuildError as error:
         if runtime not in usable or (runtime == asked_for and runtime not in MADE_HERE):
@@ -162,10 +162,10 @@ def open_embedder(bundle: Bundle, runtime: str = "auto") -> StationEmbedder:
     return embedder
 
 
-def _refuse_to_compile(bundle: Bundle) -> None:
+def _refuse_to_compile() -> None:
     from engine.embedder.native.compiling import is_compiled
 
-    if not is_compiled(bundle):
+    if not is_compiled():
         raise EngineBuildError(
             "the step has not been compiled for this processor yet",
             next_step="That is done now, in the background, once.",

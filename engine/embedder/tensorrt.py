@@ -80,8 +80,8 @@ class TensorRTLanes:
         self._caches = DeviceCaches(cuda, info.state, batch, self._stream)
         joints = tuple(runtime.engine.get_tensor_shape("keypoints"))[1]
         self._keypoints, self._embedding = cuda.pinned((batch, joints, 3)), cuda.pinned((batch, info.embedding_dim))
-        self._device_in = cuda.allocate(self._keypoints.nbytes)
-        self._device_out = cuda.allocate(self._embedding.nbytes)
+        self._device_in = self._caches.allocate(self._keypoints.nbytes)
+        self._device_out = self._caches.allocate(self._embedding.nbytes)
         self._contexts: list[Any] = []
         self._graphs = [self._capture(now) for now in range(2)]
         for lane in range(batch):

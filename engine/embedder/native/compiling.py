@@ -23,8 +23,8 @@ LONGEST_S = 600.0
 _NICE = 10
 
 
-def mark(bundle: Bundle) -> Path:
-    """Named after all that the code depends on. Raises EngineBuildError where Numba finds no folder to write to."""
+def mark() -> Path:
+    """Named after all that the code depends on; of a network it depends on nothing. Raises EngineBuildError where Numba finds no folder to write to."""
     import numba
     from llvmlite import binding
 
@@ -40,19 +40,18 @@ def mark(bundle: Bundle) -> Path:
     depends_on = (
         SOURCES, numba.__version__, platform.python_version(), binding.get_host_cpu_name(),
         binding.get_host_cpu_features().flatten(), os.environ.get("NUMBA_CPU_NAME"),
-        bool(bundle.info.network.get("projection")),  # of the network's shape, only this changes the types of arguments
     )  # fmt: skip
     key = hashlib.sha256(repr(depends_on).encode()).hexdigest()
     return Path(step.stats.cache_path) / f"compiled-{key[:20]}"
 
 
-def is_compiled(bundle: Bundle) -> bool:
-    return mark(bundle).exists()
+def is_compiled() -> bool:
+    return mark().exists()
 
 
-def forget(bundle: Bundle) -> None:
+def forget() -> None:
     """What is on disk cannot be loaded: the next process compiles anew."""
-    place = mark(bundle)
+    place = mark()
     for path in (place, *place.parent.glob("step.*.nb?")):
         path.unlink(missing_ok=True)
 

@@ -32,12 +32,12 @@ class NativeRuntime:
         self.bundle = bundle
         self.weights = load_weights(bundle)
         self.name = f"native (numba {numba.__version__}, {binding.get_host_cpu_name()})"
-        compiled = mark(bundle)
+        compiled = mark()
         try:
             lanes = self.lanes(1)
             lanes.step(np.zeros(lanes.keypoints_shape, np.float32))
         except Exception as error:  # a processor that LLVM does not know, a full disk, damaged code on disk, …
-            forget(bundle)
+            forget()
             raise EngineBuildError(
                 "Numba could not compile the step on this machine",
                 found=(str(error).strip().splitlines() or [type(error).__name__])[0][:300],

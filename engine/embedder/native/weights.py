@@ -45,7 +45,7 @@ class Weights:
     token: tuple[Floats, Floats]
     """Scale and shift (D,) of the norm that ends the frame encoder."""
     head: tuple[Floats, ...]
-    """Two packed products with their biases; empty: features are the embedding, after `feature`."""
+    """Two packed products with their biases, (1, …) each; (0, 1): features are the embedding, after `feature`."""
     feature: tuple[Floats, Floats]
     """Scale and shift (D,) of the norm that ends the temporal encoder: 1 and 0 where the head's first product has them."""
     centre: tuple[Floats, Floats]
@@ -146,7 +146,7 @@ def _arrange(bundle: Bundle, tensors: _Tensors) -> Weights:
         table = tensors.take("temporal.bias.table", heads, window)
     scale, shift = tensors.norm("temporal.norm", width)
     plain = np.ones(width, np.float32), np.zeros(width, np.float32)
-    head: tuple[Floats, ...] = ()
+    head = tuple(np.zeros((0, 1), np.float32) for _ in range(4))
     if network["projection"]:
         first = tensors.linear("project.0", width, width)
         second = tensors.linear("project.2", width, embedding_dim)
@@ -163,7 +163,7 @@ def _arrange(bundle: Bundle, tensors: _Tensors) -> Weights:
         np.ascontiguousarray(table[:, (window - 1 - np.arange(2 * window)) % window]),
         tensors.norm("frames.norm", width),
         head,
-        plain if head else (scale, shift),
+        plain if network["projection"] else (scale, shift),
         (tensors.take("centring.mean", embedding_dim), 1 / tensors.take("centring.spread", embedding_dim)),
         embedding_dim,
     )  # fmt: skip
