@@ -109,7 +109,9 @@ def open_session(bundle: Bundle, providers: list[Provider]) -> ort.InferenceSess
             f"ONNX Runtime {ort.__version__} cannot load {bundle.step_path}",
             expected=f"a graph of opset {bundle.info.opset} or older that it supports",
             found=_first_line(error),
-            next_step="Upgrade onnxruntime, or export the bundle again with `lockstep export CHECKPOINT -o BUNDLE`.",
+            next_step="Upgrade onnxruntime, or export the bundle again with `lockstep export CHECKPOINT -o BUNDLE`."
+            if bundle.info.precision == "fp32"
+            else f"Use the fp32 bundle here: {bundle.info.precision} is for GPUs.",
         ) from error
     state = [tensor.name for tensor in bundle.info.state]
     wanted = [["keypoints", *state], ["embedding", *(f"next_{name}" for name in state)]]
