@@ -70,7 +70,7 @@ def _native(bundle: Bundle | None) -> Candidate:
         return Candidate("native", False, "numba is not installed", "pip install lockstep")
     if bundle is not None and (reason := unsupported(bundle)):
         return Candidate("native", False, f"does not run this bundle: {reason}")
-    return Candidate("native", True, "compiled for this processor: the fastest without TensorRT")
+    return Candidate("native", True, "machine code for this processor: the fastest without TensorRT")
 
 
 def _onnxruntime(gpu: Gpu | None) -> Iterator[Candidate]:

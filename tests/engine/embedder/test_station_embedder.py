@@ -81,6 +81,15 @@ def test_a_state_moves_between_runtimes(embedder, tiny_bundle, walk, to, seen: i
     np.testing.assert_allclose([other.step(pose) for pose in walk[seen:]], expected[seen:], atol=1e-5)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_torch_compile_computes_the_same(tiny_bundle, walk) -> None:
+    plain, fast = TorchRuntime(tiny_bundle), TorchRuntime(tiny_bundle)
+    fast.compile()
+    expected, got = (embed_sequence(StationEmbedder(runtime), walk[:20]) for runtime in (plain, fast))
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
 def test_a_foreign_state_is_refused(embedder) -> None:
     with pytest.raises(BundleError, match="not of bundle tiny"):
         embedder.restore({"crop": np.zeros(7), "recent": np.zeros((0, 13, 3)), "cache/keys": np.zeros((1, 2, 3))})
