@@ -85,7 +85,9 @@ class StationConfig(Section):
     reference: Path
     bundle: str | None = None
     """Name of a shipped bundle or a folder; null: the shipped default."""
-    runtime: Literal["auto", "onnxruntime", "torch", "tensorrt", "tensorrt-rtx"] = "auto"
+    runtime: Literal[
+        "auto", "tensorrt", "tensorrt-rtx", "native", "onnxruntime-cuda", "onnxruntime-tensorrt", "onnxruntime", "torch"
+    ] = "auto"
     bus: BusConfig = BusConfig()
     store: StoreConfig = StoreConfig()
     health: HealthConfig = HealthConfig()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,7 +84,14 @@ def open_side(name: str) -> Side:
 
 
 def bundle_side(bundle: Bundle, runtime: str = "onnxruntime") -> Side:
-    opened = open_runtime(bundle, runtime)
+    """`onnxruntime` runs half precision on the CPU with the roundings of a GPU (see `export.precision.emulate_products`)."""
+    if runtime == "onnxruntime" and bundle.info.precision != "fp32":
+        from export.precision import write_emulated
+
+        with tempfile.TemporaryDirectory() as scratch:
+            opened = open_runtime(write_emulated(bundle, Path(scratch) / "emulated"), runtime)
+    else:
+        opened = open_runtime(bundle, runtime)
     embedder = StationEmbedder(opened)
     return Side(
         f"{bundle.info.name} on {opened.name}",

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from benchmarks.step import StepFigures
     from engine.bundle import Bundle
 
@@ -29,7 +27,11 @@ def command(
     plot: Annotated[Path | None, typer.Option(help="Write the picture here (.png).")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures here.")] = None,
 ) -> None:
-    """Everything runs on one CPU thread, contestants take turns, so ratios hold even on a machine that is not quiet."""
+    """Everything runs on one CPU thread, contestants take turns, so ratios hold even on a machine that is not quiet.
+
+    Where there is a GPU, TensorRT engines in every precision, ONNX Runtime on CUDA and torch.compile with CUDA graphs
+    take part: `lockstep bench --batch 1,16,256,1024`.
+    """
     import json
     import os
 
@@ -39,6 +41,7 @@ def command(
 
     from benchmarks.live_path import measure_matcher, measure_stages, memory_mb
     from benchmarks.step import measure_steps
+    from clients.bench_report import draw, show
     from engine.bundle import open_bundle
 
     console = Console()
@@ -57,10 +60,15 @@ def command(
         if seconds:
             status.update("Measuring the live path …")
             figures["stages_ms"] = measure_stages(opened, seconds)
-    figures["stations_per_core"] = _capacity(figures, steps, opened.info.rate_hz)
-    _show(console, opened, steps, figures)
+            figures["frames_per_s"] = round(1000 / figures["stages_ms"]["frame"]["p50"], 1)
+    rate_hz = opened.info.rate_hz
+    figures["stations_per_core"] = _capacity(steps, rate_hz, on_gpu=False)
+    if seconds:
+        figures["stations_per_core"] |= _live_capacity(figures["stages_ms"], rate_hz)
+    figures["stations_per_gpu"] = _capacity(steps, rate_hz, on_gpu=True)
+    show(console, opened, steps, figures)
     if plot is not None:
-        _plot(steps, opened, plot)
+        draw(opened, steps, figures, plot)
         console.print(f"[dim]picture: {plot}[/]")
     if json_file is not None:
         json_file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
@@ -104,36 +112,36 @@ def _lines(path: str) -> list[str]:
 
 
 def _ratios(steps: StepFigures) -> dict[str, float]:
-    """Of medians, within this run."""
+    """Of medians, within this run: incremental runtimes on the CPU over the floor, and the whole window over them."""
     from benchmarks.step import RECOMPUTE
 
     ratios = {}
-    if "onnxruntime" in steps.samples_ms:
-        for batch in steps.flops:
-            ratios[f"onnxruntime_over_floor_{batch}"] = steps.percentile("onnxruntime", batch, 50) / steps.floor_ms(
-                batch
-            )
-        if RECOMPUTE in steps.samples_ms:
-            for batch in steps.flops:
-                whole = steps.percentile(RECOMPUTE, batch, 50)
-                ratios[f"whole_window_over_onnxruntime_{batch}"] = whole / steps.percentile("onnxruntime", batch, 50)
+    for name in ("native", "onnxruntime"):
+        for batch in steps.samples_ms.get(name, {}):
+            median = steps.percentile(name, batch, 50)
+            ratios[f"{name}_over_floor_{batch}"] = median / steps.floor_ms(batch)
+            if RECOMPUTE not in steps.on_gpu and batch in steps.samples_ms.get(RECOMPUTE, {}):
+                ratios[f"whole_window_over_{name}_{batch}"] = steps.percentile(RECOMPUTE, batch, 50) / median
     return {name: round(value, 2) for name, value in ratios.items()}
 
 
-def _capacity(figures: dict[str, Any], steps: StepFigures, rate_hz: float) -> dict[str, float]:
-    """Stations one core (or the GPU) keeps up with, from medians: embedding alone, and everything after pose."""
-    capacity: dict[str, float] = {
+def _capacity(steps: StepFigures, rate_hz: float, on_gpu: bool) -> dict[str, float]:
+    """Stations that one core, or the GPU, keeps up with: their embeddings alone, from medians."""
+    return {
         f"{name}, batch {batch}": round(1000 * batch / steps.percentile(name, batch, 50) / rate_hz)
         for name, batches in steps.samples_ms.items()
+        if (name in steps.on_gpu) == on_gpu
         for batch in batches
     }
-    stages = figures.get("stages_ms")
-    if stages:
-        capacity["everything after pose"] = round(
+
+
+def _live_capacity(stages: dict[str, dict[str, float]], rate_hz: float) -> dict[str, float]:
+    return {
+        "everything after pose": round(
             1000 / sum(stages[name]["p50"] for name in ("embed", "match", "events")) / rate_hz
-        )
-        capacity["with pose (one frame at 30 fps)"] = round(1000 / stages["frame"]["p50"] / 30, 1)
-    return capacity
+        ),
+        "with pose (one frame at 30 fps)": round(1000 / stages["frame"]["p50"] / 30, 1),
+    }
 
 
 def _scaling(bundle: Bundle, windows: list[int], rounds: int, status) -> dict[str, dict[str, float]]:
@@ -161,93 +169,3 @@ def _scaling(bundle: Bundle, windows: list[int], rounds: int, status) -> dict[st
                 name: round(steps.percentile(name, 1, 50), 4) for name in steps.samples_ms
             } | {"floor": round(steps.floor_ms(1), 4)}  # fmt: skip
     return table
-
-
-def _show(console: Console, bundle: Bundle, steps: StepFigures, figures: dict[str, Any]) -> None:
-    from rich import box
-    from rich.table import Table
-
-    machine = figures["machine"]
-    console.print(
-        f"[bold]{bundle.info.name}[/], window {bundle.info.window} ticks at {bundle.info.rate_hz:g} Hz, on {machine['cpu']}, one thread"
-        f"{', ' + machine['gpu'] if machine['gpu'] else ''}; load before the run {machine['load_at_start']}",
-        highlight=False,
-        soft_wrap=True,
-    )
-    table = Table(box=box.SIMPLE_HEAD, title="One tick of the embedder", title_justify="left")
-    for column in ("", "batch", "p50 ms", "p95 ms", "p99 ms", "ticks/s", "× floor"):
-        table.add_column(column, justify="left" if not column else "right", no_wrap=True)
-    for batch in steps.flops:
-        medians = {name: steps.percentile(name, batch, 50) for name in steps.samples_ms}
-        names = sorted(medians, key=medians.__getitem__, reverse=True)
-        for name in names:
-            p50, p95, p99 = (steps.percentile(name, batch, q) for q in (50, 95, 99))
-            floor = f"{p50 / steps.floor_ms(batch):.1f}"
-            table.add_row(
-                name, str(batch), f"{p50:.3f}", f"{p95:.3f}", f"{p99:.3f}", f"{1000 * batch / p50:.0f}", floor
-            )
-        mflop = steps.flops[batch] / 1e6
-        table.add_row(f"floor, {mflop:.0f} MFLOP", str(batch), f"{steps.floor_ms(batch):.3f}", "", "", "", "1.0", end_section=True)  # fmt: skip
-    console.print(table)
-    console.print(
-        f"[dim]floor: matrix products of the graph at {steps.gflops:.0f} GFLOP/s, measured in between[/]",
-        highlight=False,
-    )
-    for name, why in steps.skipped.items():
-        console.print(f"[dim]{name} not measured: {why}[/]", highlight=False)
-    if "stages_ms" in figures:
-        stages = Table(box=box.SIMPLE_HEAD, title="The live path, per frame or tick", title_justify="left")
-        for column in ("", "p50 ms", "p95 ms", "p99 ms"):
-            stages.add_column(column, justify="left" if not column else "right")
-        for name, row in figures["stages_ms"].items():
-            stages.add_row(name, f"{row['p50']:.3f}", f"{row['p95']:.3f}", f"{row['p99']:.3f}")
-        console.print(stages)
-    scaling = Table(box=box.SIMPLE_HEAD, title="Scaling", title_justify="left")
-    for column in ("", "", "p50 ms"):
-        scaling.add_column(column, justify="right" if column else "left")
-    for length, row in figures["matcher"].items():
-        scaling.add_row("matcher", f"reference of {length} ticks", f"{row['p50_ms']:.3f}")
-    for window, row in figures.get("windows", {}).items():
-        for name, value in row.items():
-            scaling.add_row(f"window {window}", name, f"{value:.3f}")
-    console.print(scaling)
-    memory = figures["memory_mb"]
-    console.print(
-        f"memory: {memory['runtime']} MB for the runtime and its weights, {memory['per_station']} MB per station",
-        highlight=False,
-    )
-    for name, count in figures["stations_per_core"].items():
-        console.print(f"stations per core, {name}: {count:g}", highlight=False)
-    for name, value in figures["ratios"].items():
-        console.print(f"{name.replace('_', ' ')}: {value:g}", highlight=False)
-
-
-def _plot(steps: StepFigures, bundle: Bundle, path: Path) -> None:
-    """Per station and tick: every contestant's median with its p99, by batch, against the floor."""
-    from matplotlib.figure import Figure
-
-    names = sorted(steps.samples_ms, key=lambda name: -steps.percentile(name, next(iter(steps.flops)), 50))
-    batches = list(steps.flops)
-    figure = Figure(figsize=(8.5, 1.6 + 0.34 * len(names) * len(batches)), layout="constrained")
-    axes = figure.subplots()
-    colours = ("#0072b2", "#56b4e9", "#009e73", "#e69f00")
-    height = 0.8 / len(batches)
-    for index, batch in enumerate(batches):
-        at = [row + (index - (len(batches) - 1) / 2) * height for row in range(len(names))]
-        p50 = [steps.percentile(name, batch, 50) / batch for name in names]
-        p99 = [steps.percentile(name, batch, 99) / batch for name in names]
-        colour = colours[index % len(colours)]
-        axes.barh(at, p50, height=height * 0.9, color=colour, label=f"batch {batch}")
-        axes.hlines(at, p50, p99, color="#475467", linewidth=1)
-        axes.axvline(steps.floor_ms(batch) / batch, color=colour, linestyle=":", linewidth=1.5)
-        for y, value, end in zip(at, p50, p99, strict=True):
-            axes.text(end * 1.08, y, f"{value:.2f}", va="center", fontsize=8, color="#1d2433")
-    axes.set_yticks(range(len(names)), names)
-    axes.invert_yaxis()
-    axes.set_xscale("log")
-    axes.set_xlim(right=axes.get_xlim()[1] * 1.6)
-    axes.set_xlabel("ms per station and tick: bar = median, line to p99, dotted = arithmetic floor")
-    axes.set_title(f"{bundle.info.name}: one tick, one CPU thread", loc="left", fontsize=11)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="lower right")
-    figure.savefig(path, dpi=130)

@@ -35,7 +35,7 @@ def command(
     sections: list[tuple[str, Callable[[], list[Finding]]]] = [
         ("This machine", _machine),
         ("Live path", _live_path),
-        ("Runtimes, best first", _runtimes),
+        ("Runtimes, best first", lambda: _runtimes(bundle)),
         ("Model", lambda: _model(bundle)),
         ("Cameras", _cameras),
         ("Bus and store", lambda: _bus_and_store(station)),
@@ -46,7 +46,9 @@ def command(
     table = Table.grid(padding=(0, 2))
     for title, look in sections:
         table.add_row("", f"[bold]{title}[/]")
-        for finding in look():
+        with console.status(f"{title} …"):  # the first time, the native step is compiled
+            findings = look()
+        for finding in findings:
             problems += finding.verdict == "problem"
             soft = "dim" if finding.verdict == "optional" else ""
             table.add_row(marks[finding.verdict], f"[{soft}]{finding.what}[/]" if soft else finding.what, finding.found)
@@ -93,7 +95,7 @@ def _live_path() -> list[Finding]:
         "mediapipe": "pose estimation",
         "opencv-contrib-python": "cameras and video",
         "onnxruntime": "runs the model",
-        "numba": "the matcher's inner loop",
+        "numba": "compiles the matcher and the native step",
         "pyzmq": "the bus",
         "msgspec": "messages",
         "sqlalchemy": "the store",
@@ -121,10 +123,15 @@ def _package(name: str, purpose: str, get: str, needed: bool = False) -> Finding
         return Finding("problem" if needed else "optional", name, f"not installed  [dim]{purpose}[/]", get)
 
 
-def _runtimes() -> list[Finding]:
+def _runtimes(name: str | None) -> list[Finding]:
+    from engine.bundle import open_bundle
     from engine.embedder.opening import candidates
+    from engine.errors import LockstepError
 
-    found = candidates()
+    try:
+        found = candidates(open_bundle(name))
+    except LockstepError:  # said under "Model"
+        found = candidates()
     picked = next((candidate for candidate in found if candidate.usable), None)
     findings = []
     for candidate in found:

@@ -133,7 +133,12 @@ def _bundle_to_engine(
     if gpu_present() and gpu is None:
         report_parity(console, bundle_side(bundle), bundle_side(bundle, kind), data)
     else:
-        console.print("[dim]No parity report: it needs the GPU that the engine is for.[/]")
+        console.print("[dim]No parity report of the engine: it needs the GPU that it is for.[/]")
+        if precision != "fp32":
+            console.print(
+                f"[dim]Its roundings can be checked here: lockstep export {model} --to onnx --precision {precision} -o FOLDER[/]",
+                soft_wrap=True,
+            )
 
 
 def need(*modules: str) -> None:

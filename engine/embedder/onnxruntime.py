@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,48 +11,26 @@ from engine.bundle import Bundle
 from engine.embedder.base import Arrays
 from engine.errors import BundleError
 
-CPU = ("CPUExecutionProvider",)
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+Provider = str | tuple[str, dict[str, str]]
 
 
 class OnnxRuntime:
-    """A session over the step graph. Raises BundleError if the graph cannot be loaded or is not the one described.
+    """A session over the step graph, on one CPU thread. Raises BundleError: see `open_session`.
 
-    `providers` in order of preference, as ONNX Runtime names them. `threads` per step: one is fastest for one station
-    (a step is smaller than the cost of sharing it) and leaves the other cores to pose estimation.
+    One thread is fastest for one station (a step is smaller than the cost of sharing it) and leaves the other cores to
+    pose estimation.
     """
 
-    def __init__(self, bundle: Bundle, providers: tuple[str, ...] = CPU, threads: int = 1) -> None:
+    def __init__(self, bundle: Bundle) -> None:
         import onnxruntime as ort
 
         self.bundle = bundle
         self.precision: str = bundle.info.precision
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # between ticks the core is not ours
-        options.log_severity_level = 3
-        try:
-            self.session = ort.InferenceSession(str(bundle.step_path), options, providers=list(providers))
-        except Exception as error:  # onnxruntime has no common class of errors
-            raise BundleError(
-                f"ONNX Runtime {ort.__version__} cannot load {bundle.step_path}",
-                expected=f"a graph of opset {bundle.info.opset} or older that it supports",
-                found=_first_line(error),
-                next_step="Upgrade onnxruntime, or export the bundle again with `lockstep export CHECKPOINT -o BUNDLE`.",
-            ) from error
-        state = [tensor.name for tensor in bundle.info.state]
-        wanted = [["keypoints", *state], ["embedding", *(f"next_{name}" for name in state)]]
-        found = [[node.name for node in nodes] for nodes in (self.session.get_inputs(), self.session.get_outputs())]
-        if [sorted(names) for names in wanted] != [sorted(names) for names in found]:
-            raise BundleError(
-                f"{bundle.step_path} is not the graph that bundle.json describes",
-                expected=f"inputs {wanted[0]}, outputs {wanted[1]}",
-                found=f"inputs {found[0]}, outputs {found[1]}",
-                next_step="Export it again with `lockstep export CHECKPOINT -o BUNDLE`.",
-            )
-        used = self.session.get_providers()[0].removesuffix("ExecutionProvider")
-        self.name = f"onnxruntime {ort.__version__} ({used})"
+        self.session = open_session(bundle, ["CPUExecutionProvider"])
+        self.name = f"onnxruntime {ort.__version__} (CPU)"
 
     def lanes(self, batch: int = 1) -> OnnxLanes:
         return OnnxLanes(self, batch)
@@ -111,6 +91,39 @@ class OnnxLanes:
     def restore(self, lane: int, state: Arrays) -> None:
         for name, array in self._sets[self._now].items():
             array[lane] = state[name]
+
+
+def open_session(bundle: Bundle, providers: list[Provider]) -> ort.InferenceSession:
+    """Raises BundleError if the graph cannot be loaded or is not the one described. `providers`: as ONNX Runtime has them."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # between ticks the core is not ours
+    options.log_severity_level = 3
+    try:
+        session = ort.InferenceSession(str(bundle.step_path), options, providers=providers)
+    except Exception as error:  # onnxruntime has no common class of errors
+        raise BundleError(
+            f"ONNX Runtime {ort.__version__} cannot load {bundle.step_path}",
+            expected=f"a graph of opset {bundle.info.opset} or older that it supports",
+            found=_first_line(error),
+            next_step="Upgrade onnxruntime, or export the bundle again with `lockstep export CHECKPOINT -o BUNDLE`."
+            if bundle.info.precision == "fp32"
+            else f"Use the fp32 bundle here: {bundle.info.precision} is for GPUs.",
+        ) from error
+    state = [tensor.name for tensor in bundle.info.state]
+    wanted = [["keypoints", *state], ["embedding", *(f"next_{name}" for name in state)]]
+    found = [[node.name for node in nodes] for nodes in (session.get_inputs(), session.get_outputs())]
+    if [sorted(names) for names in wanted] != [sorted(names) for names in found]:
+        raise BundleError(
+            f"{bundle.step_path} is not the graph that bundle.json describes",
+            expected=f"inputs {wanted[0]}, outputs {wanted[1]}",
+            found=f"inputs {found[0]}, outputs {found[1]}",
+            next_step="Export it again with `lockstep export CHECKPOINT -o BUNDLE`.",
+        )
+    return session
 
 
 def _first_line(error: Exception) -> str:

@@ -144,10 +144,14 @@ def plan_for_gpu(
             found.append(request)
     exact = [request for request in found if request.target == f"{name} sm{capability}"]
     generation = [request for request in found if f"sm{capability}" in request.target.split("+")]
-    for request in exact + generation:
+    for request in sorted(exact, key=_largest_first) + sorted(generation, key=_largest_first):
         if (plan := stored_plan(request)) is not None:
             return request, plan
     return None
+
+
+def _largest_first(request: EngineRequest) -> int:
+    return -request.max_batch
 
 
 def forget_plan(request: EngineRequest) -> None:

@@ -6,7 +6,6 @@ context may not be captured twice), on a stream of their own.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from engine.bundle import Bundle
 from engine.embedder.base import Arrays
 from engine.embedder.cuda import Cuda, driver
+from engine.embedder.device_caches import DeviceCaches
 from engine.embedder.plans import load_error, load_module, message_log, plan_for_gpu
 from engine.errors import ConfigError, EngineBuildError
 
@@ -77,16 +77,13 @@ class TensorRTLanes:
         cuda.use()
         info = runtime.bundle.info
         self._stream = cuda.stream()
-        self._sizes = {tensor.name: 4 * int(np.prod(tensor.shape)) for tensor in info.state}
-        self._shapes = {tensor.name: tensor.shape for tensor in info.state}
-        self._sets = [{name: cuda.allocate(batch * size) for name, size in self._sizes.items()} for _ in range(2)]
+        self._caches = DeviceCaches(cuda, info.state, batch, self._stream)
         joints = tuple(runtime.engine.get_tensor_shape("keypoints"))[1]
         self._keypoints, self._embedding = cuda.pinned((batch, joints, 3)), cuda.pinned((batch, info.embedding_dim))
-        self._device_in = cuda.allocate(self._keypoints.nbytes)
-        self._device_out = cuda.allocate(self._embedding.nbytes)
+        self._device_in = self._caches.allocate(self._keypoints.nbytes)
+        self._device_out = self._caches.allocate(self._embedding.nbytes)
         self._contexts: list[Any] = []
-        self._graphs = [self._capture(0), self._capture(1)]
-        self._now = 0
+        self._graphs = [self._capture(now) for now in range(2)]
         for lane in range(batch):
             self.reset(lane)  # warming up wrote into the caches
 
@@ -97,10 +94,10 @@ class TensorRTLanes:
             raise EngineBuildError("TensorRT cannot create an execution context", found="out of memory?")
         self._contexts.append(context)
         addresses = {"keypoints": self._device_in, "embedding": self._device_out}
-        addresses |= dict(self._sets[now])
-        addresses |= {f"next_{name}": address for name, address in self._sets[1 - now].items()}
+        addresses |= self._caches.sets[now]
+        addresses |= {f"next_{name}": address for name, address in self._caches.sets[1 - now].items()}
         context.set_input_shape("keypoints", tuple(self._keypoints.shape))
-        for name, shape in self._shapes.items():
+        for name, shape in self._caches.shapes.items():
             if not context.set_input_shape(name, (self.batch, *shape)):
                 raise EngineBuildError("the engine refuses a shape of its own bundle", found=f"{name} {shape}")
         for name, address in addresses.items():
@@ -121,36 +118,15 @@ class TensorRTLanes:
     def step(self, keypoints: NDArray[np.float32], active: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
         self._cuda.use()
         np.copyto(self._keypoints, keypoints)
-        self._cuda.launch(self._graphs[self._now], self._stream)
-        before, after = self._sets[self._now], self._sets[1 - self._now]
-        if active is not None:
-            for lane in np.flatnonzero(~active):  # a resting lane's caches are carried over as they were
-                for name, size in self._sizes.items():
-                    self._cuda.copy(after[name] + lane * size, before[name] + lane * size, size, self._stream)
-        self._cuda.synchronize(self._stream)
-        self._now = 1 - self._now
+        self._cuda.launch(self._graphs[self._caches.now], self._stream)
+        self._caches.turn(active)
         return self._embedding.copy()
 
     def reset(self, lane: int) -> None:
-        self.restore(lane, {name: np.zeros(shape, np.float32) for name, shape in self._shapes.items()})
+        self._caches.reset(lane)
 
     def state(self, lane: int) -> Arrays:
-        self._cuda.use()
-        out = {name: np.empty(shape, np.float32) for name, shape in self._shapes.items()}
-        for name, array in out.items():
-            self._cuda.to_host(array, self._sets[self._now][name] + lane * self._sizes[name], self._stream)
-        self._cuda.synchronize(self._stream)
-        return out
+        return self._caches.state(lane)
 
     def restore(self, lane: int, state: Arrays) -> None:
-        self._cuda.use()
-        arrays = {name: np.ascontiguousarray(state[name], np.float32) for name in self._shapes}
-        for name, array in arrays.items():
-            self._cuda.to_device(self._sets[self._now][name] + lane * self._sizes[name], array, self._stream)
-        self._cuda.synchronize(self._stream)
-
-    def __del__(self) -> None:
-        for addresses in getattr(self, "_sets", ()):
-            for address in addresses.values():
-                with suppress(EngineBuildError):  # at exit the driver goes first, and its memory with it
-                    self._cuda.free(address)
+        self._caches.restore(lane, state)

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.compiled import compiled
 from engine.matching.forward import BACK, BACK_HERE, BACK_START, BEGIN, GIVE_UP, JUMP, LEAVE, WRAP
 
 LAG_S = 0.6
@@ -116,7 +116,7 @@ class FixedLag:
         self._filled, self._newest = (int(value) for value in state["lag_ring"])
 
 
-@numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
+@compiled(fastmath={"reassoc", "contract", "nsz"})
 def _explain(likelihood, idle, taps, odds, land, begin, oldest, filled, on, off, arriving):
     """`on`, `off` (N,), and returned for idleness: probability of all ticks kept, from the newest back to the oldest, given the
     state before them, up to a common factor. `arriving` (N,) is scratch."""

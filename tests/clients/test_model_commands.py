@@ -7,6 +7,7 @@ import json
 import pytest
 
 from clients import cli
+from engine.embedder.opening import RUNTIMES
 
 
 def lockstep(*arguments: object) -> int:
@@ -36,6 +37,8 @@ def test_doctor_says_what_would_be_picked(tiny_bundle, capsys) -> None:
     assert lockstep("doctor", "--bundle", tiny_bundle.folder) == 0
     printed = capsys.readouterr().out
     assert "auto picks this one" in printed and "tiny: body13 at 20 Hz" in printed
+    for runtime in RUNTIMES[1:]:
+        assert runtime in printed, "not said whether it can be used"
 
 
 def test_doctor_names_a_broken_bundle_and_exits_1(tmp_path, capsys) -> None:
@@ -77,19 +80,49 @@ def test_export_to_an_engine_prints_where_it_is(tiny_bundle, tmp_path, monkeypat
     assert lockstep("export", tiny_bundle.folder, "--to", "tensorrt-rtx", "--gpu", "sm99") == 2
 
 
-def test_bench_measures_steps_against_the_floor(tiny_bundle, tmp_path, capsys, monkeypatch) -> None:
-    pytest.importorskip("onnx")
+@pytest.fixture
+def no_compiler(monkeypatch) -> None:
+    """torch.compile takes a minute, and not every machine has what it needs; the matcher's scaling is cut short."""
+
+    def missing(*arguments):
+        raise RuntimeError("no C++ compiler found\nand many more lines")
+
+    monkeypatch.setattr("benchmarks.step._compiled", missing)
     monkeypatch.setattr("benchmarks.live_path.LENGTHS", (60,))
+
+
+def test_bench_measures_steps_against_the_floor(tiny_bundle, tmp_path, capsys, no_compiler) -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("torch")
     figures, picture = tmp_path / "bench.json", tmp_path / "bench.png"
     status = lockstep(
         "bench", "--bundle", tiny_bundle.folder, "--batch", "1,2", "--rounds", 1, "--seconds", 0, "--json", figures, "--plot", picture
     )  # fmt: skip
     assert status == 0
     found = json.loads(figures.read_text())
-    assert set(found["step"]["onnxruntime"]) == {"1", "2"} and found["step"]["onnxruntime"]["1"]["p50_ms"] > 0
+    for runtime in ("native", "onnxruntime", "torch", "whole window, torch"):
+        assert set(found["step"][runtime]) == {"1", "2"}
+        for row in found["step"][runtime].values():
+            assert 0 < row["p50_ms"] <= row["p95_ms"] <= row["p99_ms"]
+    assert found["ratios"]["whole_window_over_native_1"] > 1 and found["ratios"]["native_over_floor_1"] > 0
     assert 1.9 < found["flops"]["2"] / found["flops"]["1"] <= 2.0 and found["floor_ms"]["1"] > 0
     assert picture.stat().st_size > 10_000
     assert "floor" in capsys.readouterr().out
+
+
+def test_bench_says_why_a_contestant_did_not_run(tiny_bundle, tmp_path, capsys, monkeypatch, no_compiler) -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("torch")
+    monkeypatch.setattr("benchmarks.step.MOST_RECOMPUTED", 1)
+    figures = tmp_path / "bench.json"
+    status = lockstep(
+        "bench", "--bundle", tiny_bundle.folder, "--batch", 2, "--rounds", 1, "--seconds", 0, "--json", figures
+    )  # fmt: skip
+    assert status == 0
+    found = json.loads(figures.read_text())
+    assert found["skipped"]["torch.compile, batch 2"] == "no C++ compiler found"
+    assert found["skipped"]["whole window, torch, batch 2"] and "torch.compile" not in found["step"]
+    assert "torch.compile, batch 2 not measured: no C++ compiler found" in capsys.readouterr().out
 
 
 def test_bench_refuses_a_batch_that_is_no_number(tiny_bundle, capsys) -> None:

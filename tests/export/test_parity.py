@@ -13,7 +13,7 @@ from engine.errors import BundleError, ConfigError, ParityError  # noqa: E402
 from export.bundle import write_bundle  # noqa: E402
 from export.onnx import OPSET  # noqa: E402
 from export.parity import bundle_side, compare, open_side  # noqa: E402
-from export.precision import write_precision  # noqa: E402
+from export.precision import cast_products, emulate_products, write_precision  # noqa: E402
 from export.streams import Streams, real_streams  # noqa: E402
 
 
@@ -47,12 +47,60 @@ def test_half_precision_keeps_norms_and_softmax_exact(tiny_bundle, tmp_path, pre
     for node in model.graph.node:
         if node.op_type in ("LayerNormalization", "Softmax", "ReduceL2", "Exp", "Gelu"):
             assert not half & set(node.input), f"{node.op_type} computes in {precision}"
+        if any("project" in name for name in node.input):
+            assert node.op_type == "Gemm" and not half & set(node.input), "the projection is centred: it stays exact"
 
 
-def test_half_precision_passes_its_own_gates(tiny_bundle, streams, tmp_path) -> None:
-    cast = write_precision(tiny_bundle, tmp_path / "half", "fp16", "half")
+@pytest.mark.parametrize(("precision", "least_error"), [("fp16", 1e-6), ("bf16", 1e-5)])
+def test_half_precision_passes_its_own_gates(
+    tiny_bundle, streams, tmp_path, precision: str, least_error: float
+) -> None:
+    cast = write_precision(tiny_bundle, tmp_path / "half", precision, "half")
     report = compare(bundle_side(tiny_bundle), bundle_side(cast), streams)
-    assert report.precision == "fp16" and report.max_error > 1e-7 and report.cosine > 0.999
+    assert report.precision == precision and report.max_error > least_error, "nothing was rounded"
+    assert report.cosine > 0.999
+
+
+@pytest.mark.parametrize(("precision", "digits"), [("fp16", 11), ("bf16", 8)])
+def test_an_emulated_product_rounds_operands_and_result_as_a_gpu_does(precision: str, digits: int) -> None:
+    import onnxruntime as ort
+
+    value, node = onnx.helper.make_tensor_value_info, onnx.helper.make_node
+    a, b = (np.random.default_rng(i).normal(size=(24, 24)).astype(np.float32) for i in range(2))
+    graph = onnx.helper.make_graph(
+        [node("MatMul", ["a", "b"], ["c"]), node("LayerNormalization", ["c", "ones"], ["d"], "norm")], "product",
+        [value("a", onnx.TensorProto.FLOAT, [24, 24])],
+        [value(name, onnx.TensorProto.FLOAT, [24, 24]) for name in "dc"],
+        [onnx.numpy_helper.from_array(b, "b"), onnx.numpy_helper.from_array(np.ones(24, np.float32), "ones")],
+    )  # fmt: skip
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
+    cast_products(model, precision)
+    emulate_products(model)
+    onnx.checker.check_model(model)
+    got = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]).run(["c"], {"a": a})[0]
+
+    def rounded(x: np.ndarray) -> np.ndarray:
+        step = 2.0 ** (np.floor(np.log2(np.abs(x))) - digits + 1)
+        return np.round(x / step) * step
+
+    exact = rounded(a).astype(np.float64) @ rounded(b).astype(np.float64)
+    np.testing.assert_allclose(
+        got, rounded(exact), rtol=2.0 ** (1 - digits)
+    )  # a sum in float32 may round the other way
+    assert (got == rounded(exact)).mean() > 0.98
+    assert np.abs(got - a @ b).max() > 2.0**-digits * 0.5
+
+
+def test_a_network_too_large_for_fp16_fails_and_the_gate_is_named(tiny_bundle, streams, tmp_path) -> None:
+    net = load_net(tiny_bundle)
+    with torch.no_grad():
+        net.frames.embed.weight *= 1e6
+    large = write_bundle(net, tmp_path / "large", name="large", crop={})
+    half = write_precision(large, tmp_path / "half", "fp16", "half")
+    with pytest.raises(ParityError, match="least cosine"):
+        compare(bundle_side(large), bundle_side(half), streams).check()
+    exact = write_precision(large, tmp_path / "exact", "bf16", "exact")
+    assert np.isfinite(bundle_side(exact).embed(streams[0].reference)).all(), "bf16 reaches as far as fp32"
 
 
 def test_another_model_fails_and_the_gate_is_named(tiny_bundle, streams, tmp_path) -> None:

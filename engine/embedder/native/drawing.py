@@ -19,6 +19,8 @@ REACH = math.sqrt(-math.log(FAINTEST))
 """How far a map of full confidence reaches, in units of √2·σ."""
 _LEAST_CONFIDENCE = np.float32(1e-3)
 _SHORTEST_LIMB = np.float32(1)
+_NOWHERE = np.float32(1e6)
+"""What is so far away, or not a number, is not drawn."""
 _ONE, _ZERO = np.float32(1), np.float32(0)
 
 
@@ -35,7 +37,7 @@ def draw(keypoints, starts, ends, scale, grid, maps, spans, bands, is_drawn):
         bx, by, b_certain = keypoints[ends[channel]]
         least = min(a_certain, b_certain)
         bands[channel], spans[channel], is_drawn[channel] = 0, 0, _ZERO
-        if not least >= _LEAST_CONFIDENCE:
+        if not (least >= _LEAST_CONFIDENCE and abs(ax) + abs(ay) + abs(bx) + abs(by) < _NOWHERE):
             continue
         is_drawn[channel] = _ONE
         dx, dy = bx - ax, by - ay

@@ -18,8 +18,7 @@ _LOG2_E, _LN2_HIGH, _LN2_LOW = np.float32(1.44269504), np.float32(0.693359375), 
 _HALF, _ONE, _TWO = np.float32(0.5), np.float32(1), np.float32(2)
 
 
-@intrinsic
-def _power_of_two(typing, exponent):  # type: ignore[no-untyped-def]
+def _bits_of_exponent(typing, exponent):
     """2^exponent as float32, for an int32 between −126 and 127: the bits of a float are its exponent."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -28,6 +27,9 @@ def _power_of_two(typing, exponent):  # type: ignore[no-untyped-def]
         return builder.bitcast(bits, ir.FloatType())
 
     return types.float32(types.int32), generate
+
+
+_power_of_two: Any = intrinsic(_bits_of_exponent)
 
 
 @numba.njit(nogil=True, fastmath=FAST, error_model="numpy")

@@ -2,7 +2,7 @@
 
 BLAS packs both matrices anew at every call, which costs more than a product of nine rows. Here the weights are packed
 once, in strips of 96 columns, and a tile of the result stays in registers while it is summed up: 9 rows × 48 columns
-are 27 of the 32 vector registers of AVX-512 (narrower ones are combined by LLVM).
+are 27 of the 32 vector registers of AVX-512, 6 rows × 16 columns 12 of the 16 of AVX2 (LLVM splits a vector in two).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import numba
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
@@ -21,12 +21,11 @@ LANES = 16
 """Numbers in one vector; all padded sizes are multiples of it."""
 STRIP = 96
 """Columns of a packed strip."""
-ROWS = 9
-"""Rows of a tile. Buffers have so many rows more than they use: the last tile may hang over."""
+ROWS, _WIDE = (9, 3) if binding.get_host_cpu_features().get("avx512f") else (6, 1)
+"""Rows of a tile, and vectors of its columns. Buffers have ROWS more rows than they use: the last tile may hang over."""
 
 
-@intrinsic
-def address(typing, array):  # type: ignore[no-untyped-def]
+def _address(typing, array):
     """Where the first number of an array lies. Whoever calls keeps the array alive."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -36,6 +35,7 @@ def address(typing, array):  # type: ignore[no-untyped-def]
     return types.int64(array), generate
 
 
+address: Any = intrinsic(_address)
 _SINGLE, _INTEGER = ir.FloatType(), ir.IntType(64)
 _VECTOR = ir.VectorType(_SINGLE, LANES)
 
@@ -84,7 +84,7 @@ def _never_inlined(name: str, arguments: int, write: Callable[[Any], None]) -> A
         return context.get_dummy_value()
 
     @intrinsic
-    def call(typing, numbers):  # type: ignore[no-untyped-def]
+    def call(typing, numbers):
         return types.void(types.UniTuple(types.int64, arguments)), generate
 
     return call
@@ -156,7 +156,7 @@ def make_picture_tile(vectors: int) -> Any:
     return _never_inlined(f"lockstep_picture_{vectors}", 11, write)
 
 
-_tile_9x3, _tile_9x1, _tile_1x6, _tile_1x1 = make_tile(ROWS, 3), make_tile(ROWS, 1), make_tile(1, 6), make_tile(1, 1)
+_tile_wide, _tile_narrow, _row_6, _row_1 = make_tile(ROWS, _WIDE), make_tile(ROWS, 1), make_tile(1, 6), make_tile(1, 1)
 _picture_6, _picture_1 = make_picture_tile(6), make_picture_tile(1)
 
 
@@ -165,22 +165,22 @@ def product(a, a_stride, m, k, w, w_stride, w_strip, n, start, start_stride, c, 
     """c[m, n] = start + a[m, k] @ w[k, n]; n a multiple of 16. Addresses and row strides, as for a tile.
 
     `w_strip`: how many numbers apart two strips of 96 columns of w are: 96 in a plain matrix, 96 · k in a packed one.
-    More than three rows beyond a multiple of nine are computed as nine: buffers of a and c must reach so far.
+    More than a third of a tile's rows are computed as a whole tile: buffers of a and c must reach so far.
     """
     for left in range(0, n, STRIP):
         strip, width = w + 4 * (left // STRIP * w_strip), min(STRIP, n - left)
         row = 0
-        while m - row > 3:
+        while m - row > ROWS // 3:
             column = 0
-            while width - column >= 48:
-                _tile_9x3((
+            while width - column >= _WIDE * LANES:
+                _tile_wide((
                     a + 4 * row * a_stride, a_stride, k, strip + 4 * column, w_stride,
                     start + 4 * (row * start_stride + left + column), start_stride,
                     c + 4 * (row * c_stride + left + column), c_stride,
                 ))  # fmt: skip
-                column += 48
+                column += _WIDE * LANES
             while column < width:
-                _tile_9x1((
+                _tile_narrow((
                     a + 4 * row * a_stride, a_stride, k, strip + 4 * column, w_stride,
                     start + 4 * (row * start_stride + left + column), start_stride,
                     c + 4 * (row * c_stride + left + column), c_stride,
@@ -200,10 +200,10 @@ def product_of_row(a, k, w, w_stride, n, start, c):
     """c[n] = start + a[k] @ w[k, n] of a plain matrix; n a multiple of 16."""
     column = 0
     while n - column >= STRIP:
-        _tile_1x6((a, 0, k, w + 4 * column, w_stride, start + 4 * column, 0, c + 4 * column, 0))
+        _row_6((a, 0, k, w + 4 * column, w_stride, start + 4 * column, 0, c + 4 * column, 0))
         column += STRIP
     while column < n:
-        _tile_1x1((a, 0, k, w + 4 * column, w_stride, start + 4 * column, 0, c + 4 * column, 0))
+        _row_1((a, 0, k, w + 4 * column, w_stride, start + 4 * column, 0, c + 4 * column, 0))
         column += LANES
 
 

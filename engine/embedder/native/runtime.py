@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -9,31 +10,50 @@ from numpy.typing import NDArray
 
 from engine.bundle import Bundle
 from engine.embedder.base import Arrays
+from engine.embedder.native.compiling import forget, mark
 from engine.embedder.native.products import LANES, ROWS, STRIP, padded
 from engine.embedder.native.weights import Weights, load_weights
-from engine.errors import EngineBuildError
+from engine.errors import BundleError, EngineBuildError
 from models import skeleton
 
 
 class NativeRuntime:
-    """Compiled on first use (seconds; kept on disk). Raises EngineBuildError: a network it does not run, or no compiler."""
+    """Compiles on first use (ten seconds; kept on disk: see `compiling`).
+
+    Raises EngineBuildError: a network that it does not run, no compiler, nowhere to write; BundleError.
+    """
 
     precision = "fp32"
 
     def __init__(self, bundle: Bundle) -> None:
+        import numba
+        from llvmlite import binding
+
         self.bundle = bundle
         self.weights = load_weights(bundle)
+        self.name = f"native (numba {numba.__version__}, {binding.get_host_cpu_name()})"
+        compiled = mark()
         try:
-            import numba
-
-            self.lanes(1).step(np.zeros((1, skeleton.layout(bundle.info.layout).size, 3), np.float32))
-        except Exception as error:  # a processor that LLVM does not know, a cache that cannot be written, …
+            lanes = self.lanes(1)
+            lanes.step(np.zeros(lanes.keypoints_shape, np.float32))
+        except Exception as error:  # a processor that LLVM does not know, a full disk, damaged code on disk, …
+            forget()
             raise EngineBuildError(
                 "Numba could not compile the step on this machine",
                 found=(str(error).strip().splitlines() or [type(error).__name__])[0][:300],
-                next_step="Use the onnxruntime runtime.",
+                next_step="Try again, or use the onnxruntime runtime.",
             ) from error
-        self.name = f"native (numba {numba.__version__}, CPU)"
+        with suppress(OSError):  # then the next start compiles again
+            compiled.touch()
+        kept = {name: array.shape for name, array in lanes.state(0).items()}
+        described = {tensor.name: tensor.shape for tensor in bundle.info.state}
+        if kept != described:
+            raise BundleError(
+                f"the network of bundle {bundle.info.name} is not the one that its state belongs to",
+                expected=str(kept),
+                found=str(described),
+                next_step="Export the bundle again.",
+            )
 
     def lanes(self, batch: int = 1) -> NativeLanes:
         return NativeLanes(self, batch)
@@ -45,7 +65,8 @@ class NativeLanes:
     def __init__(self, runtime: NativeRuntime, batch: int) -> None:
         from engine.embedder.native.step import step
 
-        self.batch, self._step, self._info = batch, step, runtime.bundle.info
+        self.batch, self._step = batch, step
+        self.keypoints_shape = (batch, skeleton.layout(runtime.bundle.info.layout).size, 3)
         w = self._weights = runtime.weights
         self._channels, self._patches = len(w.starts), len(w.places)
         self._memory = int(w.delays.max(initial=0))
@@ -67,6 +88,8 @@ class NativeLanes:
         )  # fmt: skip
 
     def step(self, keypoints: NDArray[np.float32], active: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
+        if keypoints.shape != self.keypoints_shape:  # machine code does not ask
+            raise ValueError(f"expected keypoints {self.keypoints_shape}, found {keypoints.shape}")
         lanes = self._all if active is None else np.flatnonzero(active)
         self._step(np.ascontiguousarray(keypoints, np.float32), lanes, *self._fixed, self._embeddings)
         return self._embeddings.copy()
@@ -136,6 +159,6 @@ def _scratch(w: Weights, batch: int) -> tuple[Any, ...]:
     }
     bias = np.zeros((batch, w.heads, padded(w.window)), np.float32)
     flat = np.zeros((batch + ROWS) * padded(w.embedding_dim), np.float32)
-    zeros = np.zeros(max(STRIP, padded(w.width)), np.float32)
+    zeros = np.zeros(max(STRIP, padded(w.width), padded(patches)), np.float32)
     moved = np.zeros((w.grid, padded(w.grid)), np.float32), np.zeros((w.grid, 2), np.int64)
     return (*(np.zeros(size, np.float32) for size in shapes.values()), moved, bias, zeros, flat)

@@ -14,7 +14,7 @@ from engine.embedder.native.elementwise import FAST, add_and_normalise, gelu
 from engine.embedder.native.products import LANES
 
 
-def _compiled(sources: int):  # type: ignore[no-untyped-def]
+def _compiled(sources: int):
     """Numba keeps machine code on disk by what the function itself says, not by what it calls; `sources` stands for that."""
 
     @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
@@ -30,6 +30,7 @@ def _compiled(sources: int):  # type: ignore[no-untyped-def]
         starts, ends = segments
         embed, places, by_slot, token_scale, token_shift, feature_scale, feature_shift, middle, spread = weights[:9]
         head = weights[9:]
+        projects = head[0].shape[0] > 0
         maps, spans, bands, is_drawn, keys, values = memory
         x, token, added, normed, qkv, mixed, up, turned, scores, moved, bias, zeros, flat = scratch
         slots, grid, patches = maps.shape[1], spans.shape[3], len(places)
@@ -82,7 +83,7 @@ def _compiled(sources: int):  # type: ignore[no-untyped-def]
             )  # fmt: skip
         add_and_normalise(token, added, normed, stations, width, stride, stride)
         result, result_stride = normed, stride
-        if len(head):
+        if projects:
             linear(normed, stride, stations, width, head[0], head[1], 0, mixed, stride)
             gelu(mixed, stations * stride)
             result, result_stride = flat, head[3].shape[1]
@@ -92,7 +93,7 @@ def _compiled(sources: int):  # type: ignore[no-untyped-def]
             total = np.float32(0)
             for i in range(embedding_dim):
                 value = result[at + i]
-                if len(head) == 0:
+                if not projects:
                     value = value * feature_scale[i] + feature_shift[i]
                 value = (value - middle[i]) * spread[i]
                 embeddings[lane, i] = value
@@ -110,4 +111,5 @@ def _sources() -> int:
     return int.from_bytes(digest.digest()[:7], "little")
 
 
-step = _compiled(_sources())
+SOURCES = _sources()
+step = _compiled(SOURCES)

@@ -11,6 +11,7 @@ import pytest
 from engine.embedder import embed_sequence
 from engine.embedder.batching import SharedRuntime
 from engine.embedder.embedder import StationEmbedder
+from engine.embedder.native.runtime import NativeRuntime
 from engine.embedder.onnxruntime import OnnxRuntime
 from engine.errors import ConfigError
 
@@ -24,11 +25,12 @@ def run_together(jobs) -> None:
         assert not thread.is_alive()
 
 
-def test_stations_in_one_batch_get_what_each_would_get_alone(tiny_bundle, walk) -> None:
+@pytest.mark.parametrize("runtime", [OnnxRuntime, NativeRuntime])
+def test_stations_in_one_batch_get_what_each_would_get_alone(tiny_bundle, walk, runtime) -> None:
     streams = [walk, walk[::-1].copy(), np.roll(walk, 20, axis=0), walk[:31].copy()]
     alone = StationEmbedder(OnnxRuntime(tiny_bundle))
     expected = [embed_sequence(alone, poses) for poses in streams]
-    shared = SharedRuntime(OnnxRuntime(tiny_bundle), capacity=6, wait_s=0.05)
+    shared = SharedRuntime(runtime(tiny_bundle), capacity=6, wait_s=0.05)
     got: dict[int, np.ndarray] = {}
     stations = [StationEmbedder(shared) for _ in streams]
     run_together(

@@ -16,10 +16,13 @@ import pytest
 from engine.bundle import Bundle, file_sha256
 from engine.embedder import embed_sequence, open_embedder
 from engine.embedder.embedder import StationEmbedder
+from engine.embedder.native.runtime import NativeRuntime
 from engine.embedder.onnxruntime import OnnxRuntime
 from engine.embedder.pytorch import TorchRuntime, load_net
 from engine.errors import BundleError
 from models.crop import crop_sequence
+
+RUNTIMES = [OnnxRuntime, TorchRuntime, NativeRuntime]
 
 
 def whole_sequence(net, poses: np.ndarray) -> np.ndarray:
@@ -45,7 +48,7 @@ def with_other_weights(bundle: Bundle, folder: Path) -> Bundle:
     return Bundle(folder)
 
 
-@pytest.fixture(params=[OnnxRuntime, TorchRuntime])
+@pytest.fixture(params=RUNTIMES)
 def embedder(request: pytest.FixtureRequest, tiny_bundle) -> StationEmbedder:
     return StationEmbedder(request.param(tiny_bundle))
 
@@ -67,12 +70,24 @@ def test_a_restored_embedder_goes_on_as_the_saved_one(embedder, walk) -> None:
     np.testing.assert_allclose([embedder.step(pose) for pose in walk[25:]], expected[25:], atol=1e-6)
 
 
-def test_a_state_moves_between_runtimes(tiny_bundle, walk) -> None:
-    first, second = StationEmbedder(OnnxRuntime(tiny_bundle)), StationEmbedder(TorchRuntime(tiny_bundle))
-    expected = embed_sequence(first, walk)
-    embed_sequence(first, walk[:30])
-    second.restore(first.state())
-    np.testing.assert_allclose([second.step(pose) for pose in walk[30:]], expected[30:], atol=1e-5)
+@pytest.mark.parametrize("to", RUNTIMES)
+@pytest.mark.parametrize("seen", [0, 3, 30])
+def test_a_state_moves_between_runtimes(embedder, tiny_bundle, walk, to, seen: int) -> None:
+    expected = embed_sequence(embedder, walk)
+    embed_sequence(embedder, walk[:seen])
+    other = StationEmbedder(to(tiny_bundle))
+    embed_sequence(other, walk[::-1])
+    other.restore(embedder.state())
+    np.testing.assert_allclose([other.step(pose) for pose in walk[seen:]], expected[seen:], atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_torch_compile_computes_the_same(tiny_bundle, walk) -> None:
+    plain, fast = TorchRuntime(tiny_bundle), TorchRuntime(tiny_bundle)
+    fast.compile()
+    expected, got = (embed_sequence(StationEmbedder(runtime), walk[:20]) for runtime in (plain, fast))
+    np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
 def test_a_foreign_state_is_refused(embedder) -> None:
@@ -87,7 +102,7 @@ def test_poses_that_are_no_numbers_give_an_embedding_of_unit_length(embedder, wa
 
 def test_lanes_are_independent_and_resting_ones_stay(tiny_bundle, walk) -> None:
     crops = crop_sequence(walk, "body13")
-    for runtime in (OnnxRuntime(tiny_bundle), TorchRuntime(tiny_bundle)):
+    for runtime in (opened(tiny_bundle) for opened in RUNTIMES):
         alone = runtime.lanes(1)
         expected = [alone.step(crop[None])[0] for crop in crops[:12]]
         lanes, at, got = runtime.lanes(3), [0, 0, 0], [[], [], []]
@@ -101,11 +116,11 @@ def test_lanes_are_independent_and_resting_ones_stay(tiny_bundle, walk) -> None:
             np.testing.assert_allclose(got[lane], expected[: at[lane]], atol=1e-5)
 
 
-def test_swapping_to_another_runtime_of_the_same_bundle_changes_nothing(tiny_bundle, walk) -> None:
-    embedder = StationEmbedder(OnnxRuntime(tiny_bundle))
+@pytest.mark.parametrize("to", RUNTIMES)
+def test_swapping_to_another_runtime_of_the_same_bundle_changes_nothing(embedder, tiny_bundle, walk, to) -> None:
     expected = embed_sequence(embedder, walk)
     embed_sequence(embedder, walk[:20])
-    embedder.swap(TorchRuntime(tiny_bundle))
+    embedder.swap(to(tiny_bundle))
     np.testing.assert_allclose([embedder.step(pose) for pose in walk[20:]], expected[20:], atol=1e-5)
 
 
@@ -161,4 +176,4 @@ def test_a_bundle_without_weights_for_torch_says_so(tiny_bundle, tmp_path) -> No
     sheet.write_text(json.dumps(json.loads(sheet.read_text()) | {"network": {}}))
     with pytest.raises(BundleError, match="carries no weights for PyTorch"):
         TorchRuntime(Bundle(tmp_path / "b"))
-    assert open_embedder(Bundle(tmp_path / "b"), "onnxruntime").runtime.name.startswith("onnxruntime")
+    assert open_embedder(Bundle(tmp_path / "b")).runtime.name.startswith("onnxruntime")
