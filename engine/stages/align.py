@@ -68,6 +68,7 @@ def prepare(config: StationConfig) -> Run:
                 return nobody if frame.pose is None else frame.pose
 
             station = Station(config.station, poses, pose_of, aligner, ledger.number, [states])
+            station.stream_lost = ledger.journal.stream_lost()
             station.confirmations = outlet.notes
             station.latency.listeners.append(states.spent)
             station.run()
@@ -148,10 +149,11 @@ class Poses:
                 self._ledger.close(mark, self._beat)
                 return
             self.fps, self.size, self.dropped = item.fps, item.size, item.dropped
-            for stage, spent_ms in item.spent_ms:
+            for stage, spent_ms in (*item.spent_ms, *(("to_align", ms) for ms in self._inlet.age_ms)):
                 self._latency.add(stage, spent_ms)
             notice = StreamNotice(*item.notice) if item.notice else None  # type: ignore[arg-type]
-            yield Frame(item.index, item.time_s, None, array_of(item, payload), self._captured_s(item), None, notice)
+            pose = array_of(item, payload)
+            yield Frame(item.index, item.time_s, None, pose, self._captured_s(item), None, notice, item.lost)
             self._ledger.followed(mark)
 
     def _captured_s(self, item: Item) -> float:

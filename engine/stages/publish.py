@@ -65,7 +65,7 @@ class _Outward:
                 item, payload = received
                 heard_s, stored, ended = now_s, item.seq, item.end
                 self._journal.trouble = item.trouble  # theirs who write it: said here with every heartbeat
-                for stage, ms in item.spent_ms:
+                for stage, ms in (*item.spent_ms, *(("to_publish", ms) for ms in self._inlet.age_ms)):
                     self._latency.add(stage, ms)
                 self._pass_on(bytes(payload))
             if stored > self._published or now_s - looked_s > LOOK_S or ended:
