@@ -21,6 +21,7 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from engine.config import StationConfig
 from engine.errors import ConfigError, LockstepError
@@ -43,6 +44,21 @@ STEADY_S = 10.0
 """A stage that ran for this long has recovered: the next failure is a first one again."""
 
 log = logging.getLogger("lockstep.supervisor")
+
+
+def stage_states(station: str) -> dict[str, dict[str, Any]]:
+    """Stage → `pid`, `standby_ready`, `restarts`, `state` (starting, running, down), as this machine's supervisor of a
+    station wrote them last; empty where none runs.
+    """
+    try:
+        states: dict[str, dict[str, Any]] = json.loads(_status_path(station).read_text())
+    except (OSError, ValueError):
+        return {}
+    return states
+
+
+def _status_path(station: str) -> Path:
+    return runtime_folder(station) / "stages.json"
 
 
 class _Process:
@@ -133,7 +149,7 @@ class Supervisor:
         self._posts = [_Post(name) for name in stage_names(config)]
         self._camera_at = stage_names(config)[0]
         self._stopping = self._ended = False
-        self._status_path = runtime_folder(config.station) / "stages.json"
+        self._status_path = _status_path(config.station)
         self._written = ""
 
     def stop(self) -> None:
@@ -244,7 +260,7 @@ class Supervisor:
         time.sleep(0.01)  # beats of several stages are read together
 
     def _write_status(self) -> None:
-        """Who runs, in a file, for whoever looks after the supervisor."""
+        """Who runs, in a file, for whoever asks (`stage_states`)."""
         stages = {
             post.stage: {
                 "pid": post.active.pid if post.active else None,

@@ -1,6 +1,5 @@
 """A supervised station of real processes, for the tests that do something to it."""
 
-import json
 import signal
 import subprocess
 import sys
@@ -14,9 +13,9 @@ from engine.bundle import open_bundle
 from engine.config import load_station
 from engine.errors import BundleError
 from engine.messages import Event, State
-from engine.stages.wiring import runtime_folder
 from engine.store import Store
 from engine.subscriber import Subscriber
+from engine.supervisor import stage_states
 from engine.wire import unpack_event
 
 PATIENCE_S = 60.0
@@ -33,10 +32,7 @@ class Running:
         self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment)
 
     def stages(self):
-        try:
-            return json.loads((runtime_folder(self.config.station) / "stages.json").read_text())
-        except (OSError, ValueError):
-            return {}
+        return stage_states(self.config.station)
 
     def restarts(self):
         return {stage: how["restarts"] for stage, how in self.stages().items()}
