@@ -126,11 +126,20 @@ class _Post:
     active: _Process | None = None
     standby: _Process | None = None
     backoff: Backoff = field(default_factory=lambda: Backoff(0.25, 15.0))
+    preparing: Backoff = field(default_factory=lambda: Backoff(0.25, 15.0))
+    """Of stand-bys that fail before they are ready."""
+    prepare_at_s: float = 0.0
     down: bool = False
     not_before_s: float = 0.0
     failures: int = 0
     """In a row."""
     restarts: int = 0
+
+
+def _why(status: int | None) -> str:
+    if status is None:
+        return "hangs"
+    return f"died (signal {-status})" if status < 0 else f"failed (status {status})"
 
 
 class Supervisor:
@@ -190,7 +199,7 @@ class Supervisor:
         if post.active is None and standby is not None and standby.ready and now_s >= post.not_before_s:
             post.active, post.standby = standby, None
             standby.go()
-        if post.standby is None:
+        if post.standby is None and now_s >= post.prepare_at_s:
             post.standby = _Process(post.stage, self._path, self._environment)
         if post.down and post.active is not None and post.active.heard_s > post.active.started_s:
             post.down = False
@@ -216,26 +225,33 @@ class Supervisor:
         if status == 0 and post.stage == "publish":  # the last in line has told everything
             self._ended = True
             return
-        why = "hangs" if status is None else f"died (signal {-status})" if status < 0 else f"failed (status {status})"
         post.restarts += 1
         # The first time at once; again and again: later and later.
         post.not_before_s = time.monotonic() + (post.backoff.next_s() if post.failures else 0.0)
         post.failures += 1
         if not post.down:
             post.down = True
-            self._tell("stage_down", post.stage, why)
+            self._tell("stage_down", post.stage, _why(status))
 
     def _check_standby(self, post: _Post) -> None:
         process = post.standby
         if process is None:
             return
-        if process.status == 2 and post.restarts == 0 and post.active is None:
-            process.bury()
-            post.standby = None
+        if process.ready:
+            post.preparing.reset()
+        status, late = process.status, not process.ready and process.silent_s() > PREPARE_S
+        if status is None and not late:
+            return
+        process.bury()
+        post.standby = None
+        if status == 2 and post.restarts == 0 and post.active is None:
             raise ConfigError(f"the {post.stage} stage cannot start", next_step="The line above says what is wrong.")
-        if process.status is not None or (not process.ready and process.silent_s() > PREPARE_S):
-            process.bury()
-            post.standby = None
+        if process.ready:  # it was killed while it waited
+            return
+        post.prepare_at_s = time.monotonic() + post.preparing.next_s()
+        if post.active is None and not post.down:
+            post.down = True
+            self._tell("stage_down", post.stage, f"cannot be prepared: {_why(status)}")
 
     def _tell(self, kind: EventKind, stage: str, reason: str) -> None:
         log.warning("%s %s: %s", stage, "is down" if kind == "stage_down" else "is back", reason)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from engine.compiled import compiled
 
 
 def align(a: NDArray[np.floating], b: NDArray[np.floating], diagonal: float = 0.05) -> NDArray[np.int64]:
@@ -25,7 +26,7 @@ def carry(path: NDArray[np.int64], count: int) -> NDArray[np.float64]:
     return total / np.maximum(np.bincount(path[:, 0], minlength=count), 1)
 
 
-@numba.njit(cache=True)
+@compiled()
 def _path(cost, diagonal):
     rows, columns = cost.shape
     total = np.empty((rows, columns))

@@ -7,14 +7,15 @@ Jumps are an outer product (who leaves × where they land), so any jump costs O(
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from engine.compiled import compiled
 
 # Indices into the vector of probabilities of one tick.
 JUMP, LEAVE, BACK, BACK_HERE, BACK_START, GIVE_UP, BEGIN, WRAP = range(8)
 
 
-@numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
+@compiled(fastmath={"reassoc", "contract", "nsz"})
 def forward(on, off, idle, mixing, shifts, odds, entry, land, begin, likelihood, idle_likelihood, mixed, new_on):
     """Moves the belief on by one tick and weighs it with the evidence, in place. Returns the new idle mass.
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from engine.compiled import compiled
 
 LAG_S = 0.4
 
@@ -96,7 +97,7 @@ class FixedLag:
         self._filled, self._newest = (int(value) for value in state["ring"])
 
 
-@numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
+@compiled(fastmath={"reassoc", "contract", "nsz"})
 def _explain(likelihood, taps, jump, wrap, land, oldest, filled, explains, scratch):
     """`explains` (N,): probability of all ticks kept, from the newest back to the oldest, given the position before them."""
     ticks, count = likelihood.shape

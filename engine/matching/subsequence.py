@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from engine.compiled import compiled
 
 STRETCH = 3
 """The cycle may be shown at most this many times faster or slower."""
@@ -26,7 +27,7 @@ def find(cycle: NDArray[np.floating], recording: NDArray[np.floating]) -> tuple[
     return int(start[-1, end]), end + 1
 
 
-@numba.njit(cache=True)
+@compiled()
 def _accumulate(cost, stretch):
     rows, columns = cost.shape
     total = np.full((rows, columns), np.inf)

@@ -53,6 +53,32 @@ def test_each_stage_that_hangs_is_replaced_and_both_are_events_that_a_subscriber
     ]
 
 
+BROKEN = """
+import os, sys
+if "align" in sys.orig_argv and os.path.exists(os.environ["BROKEN"]):
+    with open(os.environ["BROKEN"], "a") as attempts:
+        attempts.write(".")
+    os._exit(1)
+"""
+
+
+def test_a_stage_that_cannot_be_prepared_is_an_event_and_tried_again_until_it_can(start, hear, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(BROKEN)
+    broken = tmp_path / "broken"
+    broken.touch()
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    running = start(environment={**os.environ, "PYTHONPATH": path, "BROKEN": str(broken)}, cycles=40, policy="freshest")
+    ear = hear(running)
+    ear.until(lambda: ear.told("stage_down") and len(broken.read_text()) >= 3, "not told, or not tried again")
+    broken.unlink()
+    ear.until(lambda: ear.told("stage_back"), "not tried again")
+    ear.follow(5)
+    assert [(e.event, e.details) for e in ear.told("stage_down", "stage_back")] == [
+        ("stage_down", {"stage": "align", "reason": "cannot be prepared: failed (status 1)"}),
+        ("stage_back", {"stage": "align", "reason": "restarted"}),
+    ]
+
+
 def test_garbage_on_every_socket_between_the_stages_changes_nothing(start, hear):
     running = start(cycles=20, policy="freshest")
     folder = running.station.yaml.parent
