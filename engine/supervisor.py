@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engine.background import Background
 from engine.config import StationConfig
 from engine.errors import ConfigError, LockstepError
 from engine.journal import Journal
@@ -154,6 +155,8 @@ class Supervisor:
         self._journal = Journal(config.station, self._store, shared=True)
         self.epoch_s = self._begin_of_stream()
         """Monotonic time of stream time 0."""
+        self._untold: list[Event] = []
+        self._writing: Background[object] = Background()
         self._environment = {**os.environ, SESSION: uuid.uuid4().hex[:12], EPOCH: repr(self.epoch_s)}
         self._posts = [_Post(name) for name in stage_names(config)]
         self._camera_at = stage_names(config)[0]
@@ -265,12 +268,19 @@ class Supervisor:
             noticed_s=time_s,
             details={"stage": stage, "reason": reason},
         )
-        with contextlib.suppress(LockstepError):
-            self._journal.number(draft)
+        self._untold.append(draft)
+
+    def _store_events(self) -> None:
+        """In the background: a store that does not answer keeps nobody from being restarted."""
+        with contextlib.suppress(LockstepError):  # what could not be stored waits in the journal
+            self._writing.take()
+        if not self._writing.busy and (self._untold or self._journal.waiting):
+            drafts, self._untold = self._untold, []
+            self._writing.start(lambda: self._journal.commit(drafts))
 
     def _wait(self) -> None:
         """Until a stage beats or dies, at most 50 ms."""
-        self._journal.flush()
+        self._store_events()
         processes = [process for post in self._posts for process in (post.active, post.standby) if process is not None]
         select.select([process.beats for process in processes], [], [], 0.05)
         time.sleep(0.01)  # beats of several stages are read together
@@ -298,7 +308,10 @@ class Supervisor:
         for process in processes:
             process.end(signal.SIGTERM)
         deadline_s = time.monotonic() + 2.0
-        while any(process.status is None for process in processes) and time.monotonic() < deadline_s:
+        while time.monotonic() < deadline_s:
+            self._store_events()
+            if not self._writing.busy and all(process.status is not None for process in processes):
+                break
             time.sleep(0.02)
         for process in processes:
             process.bury()
