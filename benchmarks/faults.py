@@ -32,9 +32,9 @@ from engine.bundle import open_bundle
 from engine.config import load_station
 from engine.messages import Event, State
 from engine.reference import Reference
-from engine.stages.wiring import runtime_folder
 from engine.store import Store
 from engine.subscriber import Subscriber
+from engine.supervisor import stage_states
 
 NEAR_S = 0.5
 GIVE_UP_S = 30.0
@@ -79,13 +79,9 @@ class Truth:
         return bool((np.minimum(distance_s, self._length_s - distance_s) <= NEAR_S).any())
 
 
-def pids(status: Path) -> dict[str, int]:
-    """Running stages whose stand-by is not of interest here."""
-    try:
-        stages = json.loads(status.read_text())
-    except (OSError, ValueError):
-        return {}
-    return {name: stage["pid"] for name, stage in stages.items() if stage["pid"] and stage["state"] == "running"}
+def pids(station: str) -> dict[str, int]:
+    """Of the stages that run."""
+    return {name: how["pid"] for name, how in stage_states(station).items() if how["pid"] and how["state"] == "running"}
 
 
 def kill_once(listener: Listener, pid: int, how: int, truth: Truth) -> tuple[float, float]:
@@ -111,7 +107,6 @@ def run(kills: int, seed: int, bundle_name: str | None, stop: bool) -> dict[str,
         times_s, positions_s, _ = undisturbed(station)
         truth = Truth(times_s, positions_s, Reference.load(station.reference).duration_s)
         config = load_station(station.yaml)
-        status = runtime_folder(config.station) / "stages.json"
         command = [sys.executable, "-m", "clients.cli", "stage", "supervise", str(station.yaml)]
         with (folder / "log").open("w") as log:
             supervisor = subprocess.Popen(command, stderr=log)
@@ -123,11 +118,11 @@ def run(kills: int, seed: int, bundle_name: str | None, stop: bool) -> dict[str,
             with Progress(transient=True) as progress:
                 for number in progress.track(range(kills), description=f"{kills} kills"):
                     pause_until_s = time.monotonic() + rng.uniform(1.5, 3.5)
-                    while time.monotonic() < pause_until_s or not pids(status):
+                    while time.monotonic() < pause_until_s or not pids(config.station):
                         listener.update()
                         if supervisor.poll() is not None:
                             raise SystemExit(f"the supervisor has ended: {(folder / 'log').read_text()[-500:]}")
-                    stage, pid = rng.choice(sorted(pids(status).items()))
+                    stage, pid = rng.choice(sorted(pids(config.station).items()))
                     how = signal.SIGSTOP if stop and rng.random() < 0.2 else signal.SIGKILL
                     back_s, right_s = kill_once(listener, pid, how, truth)
                     recovery.append(back_s)

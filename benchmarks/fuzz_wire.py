@@ -108,7 +108,8 @@ def altered(value: Any, chance: random.Random) -> Any:
         return rest if chance.random() < 0.1 else {**rest, key: altered(value[key], chance)}
     if isinstance(value, list) and value and chance.random() < 0.8:
         at = chance.randrange(len(value))
-        middle = chance.choice(([], [value[at]] * 2, [altered(value[at], chance)], [altered(value[at], chance)]))
+        copies = chance.choice((0, 1, 1, 2))
+        middle = [altered(value[at], chance)] if copies == 1 else [value[at]] * copies
         return [*value[:at], *middle, *value[at + 1 :]]
     if isinstance(value, int) and not isinstance(value, bool) and chance.random() < 0.7:
         return value + chance.choice((-1, 1, 2**31, -(2**31)))

@@ -35,8 +35,8 @@ from engine.config import load_station
 from engine.messages import State
 from engine.sources.rendered import RenderedStation, StationParams
 from engine.sources.video_writer import VideoWriter
-from engine.stages.wiring import runtime_folder
 from engine.subscriber import Subscriber
+from engine.supervisor import stage_states
 
 FPS = 30.0
 WARM_UP_S = 3.0
@@ -53,13 +53,10 @@ def write_film(path: Path, seed: int, seconds: float) -> None:
             video.write(image)
 
 
-def all_stand_by(status: Path) -> bool:
+def all_stand_by(station: str) -> bool:
     """Every stage runs and its stand-by has loaded its models, which would disturb the measurement."""
-    try:
-        stages = json.loads(status.read_text()).values()
-    except (OSError, ValueError):
-        return False
-    return all(stage["state"] == "running" and stage["standby_ready"] for stage in stages)
+    stages = stage_states(station).values()
+    return bool(stages) and all(stage["state"] == "running" and stage["standby_ready"] for stage in stages)
 
 
 def latency_ms(state: State, arrived_wall_s: float) -> float:
@@ -119,10 +116,12 @@ def main() -> None:
         write_film(film, seed, options.seconds + START_S)
         station = make(Path(name), open_bundle(options.bundle), cycles=1, seed=seed, policy="freshest", film=str(film))
         ends = (station.publish, station.requests, options.seconds)
-        status = runtime_folder(load_station(station.yaml).station) / "stages.json"
+        station_name = load_station(station.yaml).station
         for _ in range(options.rounds):
             one, one_left_out = measure(["run", str(station.yaml), "--headless"], *ends, lambda: True)
-            split, left_out = measure(["stage", "supervise", str(station.yaml)], *ends, lambda: all_stand_by(status))
+            split, left_out = measure(
+                ["stage", "supervise", str(station.yaml)], *ends, lambda: all_stand_by(station_name)
+            )
             rounds.append(
                 {
                     "one_process": {**percentiles(one), "ticks": len(one), "left_out": one_left_out},

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from engine import wire
 from engine.errors import StoreError
 from engine.messages import Event
 from engine.store import NumberTaken, Store
@@ -44,6 +45,11 @@ class Journal:
     def waiting(self) -> int:
         """Events that are numbered but not stored yet."""
         return len(self._backlog)
+
+    def stream_lost(self) -> bool:
+        """The last that was told of the stream is its loss. Raises StoreError."""
+        newest = self.store.newest_of(self.station, ("stream_lost", "stream_back"))
+        return newest is not None and wire.unpack_event(newest).event == "stream_lost"
 
     def number(self, draft: Event) -> Event:
         """A draft with its number, stored, or waiting for the store in memory (then `stored_seq` is below it)."""

@@ -76,6 +76,7 @@ def open_station(
             return pose
 
         station = Station(config.station, source, locate, aligner, journal.number, listeners)
+        station.stream_lost = journal.stream_lost()
         if publishers:
             station.confirmations = publishers[0].confirmations
         # The matrices of one station are small: threads of the linear algebra would only wait for the pose estimator's.

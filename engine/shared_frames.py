@@ -1,4 +1,7 @@
-"""Frames between the capture and the pose stage of one machine, in named shared memory: written once, read once.
+"""Frames between a camera's capture process and the pose stage of one machine, in named shared memory.
+
+capture process ─picture→ memory ─picture→ pose stage
+             └─bell→ capture stage ─"there is one"→ ┘
 
 The slots are those of `sources.frame_memory`; here is the name, so that a process started elsewhere finds them.
 """
@@ -9,23 +12,21 @@ import contextlib
 import os
 import uuid
 from pathlib import Path
-from typing import Any
 
-import msgspec
+import numpy as np
 from numpy.typing import NDArray
 
-from engine.links.items import Item
-from engine.sources.frame_memory import Captured, FrameReader, FrameWriter
+from engine.sources.frame_memory import FrameReader
 
 FOLDER = Path("/dev/shm")
 
 
 class SharedFrames:
-    """One capture process's memory; its name is that of its stream."""
+    """Memory that has a name. The capture process writes into it, the pose stage takes pictures out of it, each one copy."""
 
-    def __init__(self, name: str, descriptor: int, writes: bool) -> None:
-        self.name = name
-        self._end: Any = FrameWriter(descriptor) if writes else FrameReader(descriptor)
+    def __init__(self, name: str, descriptor: int) -> None:
+        self.name, self.descriptor = name, descriptor
+        self._reader = FrameReader(descriptor)
 
     @staticmethod
     def create(station: str) -> SharedFrames | None:
@@ -37,7 +38,7 @@ class SharedFrames:
             return None
         SharedFrames.remove_all(station)
         name = f"{_prefix(station)}{uuid.uuid4().hex[:12]}"
-        return SharedFrames(name, os.open(FOLDER / name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), writes=True)
+        return SharedFrames(name, os.open(FOLDER / name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
     @staticmethod
     def remove_all(station: str) -> None:
@@ -52,28 +53,22 @@ class SharedFrames:
         if not name.startswith(_prefix()) or "/" in name:
             return None
         try:
-            return SharedFrames(name, os.open(FOLDER / name, os.O_RDWR | os.O_NOFOLLOW), writes=False)
+            return SharedFrames(name, os.open(FOLDER / name, os.O_RDWR | os.O_NOFOLLOW))
         except OSError:
             return None
+
+    def picture(self, index: int) -> NDArray[np.uint8] | None:
+        """The picture of the frame of that index; None if newer ones have taken its place."""
+        captured = self._reader.at(index)
+        return None if captured is None else captured.image
 
     def remove(self) -> None:
         """Nobody can attach any more, and nothing is left when the last one that has lets go."""
         with contextlib.suppress(OSError):
             (FOLDER / self.name).unlink()
 
-    def write(self, item: Item, image: NDArray[Any]) -> None:
-        self._end.write(Captured(item.index, item.time_s, item.captured_s, image))
-
-    def newest(self, item: Item) -> tuple[Item, NDArray[Any] | None] | None:
-        """The newest picture, which may be newer than `item` says; None if it was taken already."""
-        captured = self._end.newest()
-        if captured is None:
-            return None
-        wall_s = item.wall_s + captured.captured_s - item.captured_s
-        newer = msgspec.structs.replace(
-            item, index=captured.index, time_s=captured.time_s, captured_s=captured.captured_s, wall_s=wall_s
-        )
-        return newer, captured.image
+    def close(self) -> None:
+        os.close(self.descriptor)
 
 
 def _prefix(station: str = "") -> str:

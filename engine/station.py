@@ -18,6 +18,7 @@ from engine.latency import Latency
 from engine.messages import Event, Hello, PhaseInfo, State, Status
 from engine.reference import Reference
 from engine.sources.base import Frame, Source, StreamNotice
+from engine.sources.watch import told_again
 from models import skeleton
 
 LATENCY_EVERY = 15
@@ -60,14 +61,15 @@ class Station:
         self._stopping = False
         self._frame_times: deque[float] = deque(maxlen=90)
         self._first_s: float | None = None
-        self._stream_lost = False
+        self.stream_lost = False
+        """The newest notice says so; set before `run`, it is what an earlier process told last."""
         self._latency_ms: dict[str, tuple[float, float]] = {}
 
     def run(self) -> None:
         """Until the source ends or `stop` is called. Closing the source is the caller's."""
         for sink in self._sinks:
             sink.hello(hello(self.name, self.aligner.reference))
-        for frame in self.source:
+        for frame in told_again(self.source, self.stream_lost) if self.source.live else self.source:
             if self._stopping:
                 break
             taken_s = time.monotonic()
@@ -98,7 +100,7 @@ class Station:
 
     def _notice(self, notice: StreamNotice, now_s: float) -> None:
         """What happened to the stream itself is an event like any other."""
-        self._stream_lost = notice.kind == "stream_lost"
+        self.stream_lost = notice.kind == "stream_lost"
         self._emit(
             Event(
                 station=self.name,
@@ -142,7 +144,7 @@ class Station:
 
     def _state(self, step: Step) -> State:
         match = step.match
-        status: Status = "no_stream" if self._stream_lost else match.status
+        status: Status = "no_stream" if self.stream_lost else match.status
         working = status in ("on_task", "paused")
         if step.tick.index % LATENCY_EVERY == 0:
             self._latency_ms = self.latency.recent()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,13 @@ class Store:
         events = tables.EVENTS.c
         query = sa.select(events.message).where(events.station == station, events.seq >= first_seq)
         return [bytes(row.message) for row in self.read(query.order_by(events.seq).limit(limit))]
+
+    def newest_of(self, station: str, kinds: Collection[str]) -> bytes | None:
+        """The newest event of one of these kinds, as MessagePack, or None."""
+        events = tables.EVENTS.c
+        query = sa.select(events.message).where(events.station == station, events.kind.in_(kinds))
+        rows = self.read(query.order_by(events.seq.desc()).limit(1))
+        return bytes(rows[0].message) if rows else None
 
     def note_health(self, state: State) -> None:
         """Keep how the station is at this moment. Raises StoreError."""

@@ -21,7 +21,9 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from engine.background import Background
 from engine.config import StationConfig
 from engine.errors import ConfigError, LockstepError
 from engine.journal import Journal
@@ -43,6 +45,21 @@ STEADY_S = 10.0
 """A stage that ran for this long has recovered: the next failure is a first one again."""
 
 log = logging.getLogger("lockstep.supervisor")
+
+
+def stage_states(station: str) -> dict[str, dict[str, Any]]:
+    """Stage → `pid`, `standby_ready`, `restarts`, `state` (starting, running, down), as this machine's supervisor of a
+    station wrote them last; empty where none runs.
+    """
+    try:
+        states: dict[str, dict[str, Any]] = json.loads(_status_path(station).read_text())
+    except (OSError, ValueError):
+        return {}
+    return states
+
+
+def _status_path(station: str) -> Path:
+    return runtime_folder(station) / "stages.json"
 
 
 class _Process:
@@ -110,11 +127,20 @@ class _Post:
     active: _Process | None = None
     standby: _Process | None = None
     backoff: Backoff = field(default_factory=lambda: Backoff(0.25, 15.0))
+    preparing: Backoff = field(default_factory=lambda: Backoff(0.25, 15.0))
+    """Of stand-bys that fail before they are ready."""
+    prepare_at_s: float = 0.0
     down: bool = False
     not_before_s: float = 0.0
     failures: int = 0
     """In a row."""
     restarts: int = 0
+
+
+def _why(status: int | None) -> str:
+    if status is None:
+        return "hangs"
+    return f"died (signal {-status})" if status < 0 else f"failed (status {status})"
 
 
 class Supervisor:
@@ -129,11 +155,13 @@ class Supervisor:
         self._journal = Journal(config.station, self._store, shared=True)
         self.epoch_s = self._begin_of_stream()
         """Monotonic time of stream time 0."""
+        self._untold: list[Event] = []
+        self._writing: Background[object] = Background()
         self._environment = {**os.environ, SESSION: uuid.uuid4().hex[:12], EPOCH: repr(self.epoch_s)}
         self._posts = [_Post(name) for name in stage_names(config)]
         self._camera_at = stage_names(config)[0]
         self._stopping = self._ended = False
-        self._status_path = runtime_folder(config.station) / "stages.json"
+        self._status_path = _status_path(config.station)
         self._written = ""
 
     def stop(self) -> None:
@@ -174,7 +202,7 @@ class Supervisor:
         if post.active is None and standby is not None and standby.ready and now_s >= post.not_before_s:
             post.active, post.standby = standby, None
             standby.go()
-        if post.standby is None:
+        if post.standby is None and now_s >= post.prepare_at_s:
             post.standby = _Process(post.stage, self._path, self._environment)
         if post.down and post.active is not None and post.active.heard_s > post.active.started_s:
             post.down = False
@@ -200,26 +228,33 @@ class Supervisor:
         if status == 0 and post.stage == "publish":  # the last in line has told everything
             self._ended = True
             return
-        why = "hangs" if status is None else f"died (signal {-status})" if status < 0 else f"failed (status {status})"
         post.restarts += 1
         # The first time at once; again and again: later and later.
         post.not_before_s = time.monotonic() + (post.backoff.next_s() if post.failures else 0.0)
         post.failures += 1
         if not post.down:
             post.down = True
-            self._tell("stage_down", post.stage, why)
+            self._tell("stage_down", post.stage, _why(status))
 
     def _check_standby(self, post: _Post) -> None:
         process = post.standby
         if process is None:
             return
-        if process.status == 2 and post.restarts == 0 and post.active is None:
-            process.bury()
-            post.standby = None
+        if process.ready:
+            post.preparing.reset()
+        status, late = process.status, not process.ready and process.silent_s() > PREPARE_S
+        if status is None and not late:
+            return
+        process.bury()
+        post.standby = None
+        if status == 2 and post.restarts == 0 and post.active is None:
             raise ConfigError(f"the {post.stage} stage cannot start", next_step="The line above says what is wrong.")
-        if process.status is not None or (not process.ready and process.silent_s() > PREPARE_S):
-            process.bury()
-            post.standby = None
+        if process.ready:  # it was killed while it waited
+            return
+        post.prepare_at_s = time.monotonic() + post.preparing.next_s()
+        if post.active is None and not post.down:
+            post.down = True
+            self._tell("stage_down", post.stage, f"cannot be prepared: {_why(status)}")
 
     def _tell(self, kind: EventKind, stage: str, reason: str) -> None:
         log.warning("%s %s: %s", stage, "is down" if kind == "stage_down" else "is back", reason)
@@ -233,18 +268,25 @@ class Supervisor:
             noticed_s=time_s,
             details={"stage": stage, "reason": reason},
         )
-        with contextlib.suppress(LockstepError):
-            self._journal.number(draft)
+        self._untold.append(draft)
+
+    def _store_events(self) -> None:
+        """In the background: a store that does not answer keeps nobody from being restarted."""
+        with contextlib.suppress(LockstepError):  # what could not be stored waits in the journal
+            self._writing.take()
+        if not self._writing.busy and (self._untold or self._journal.waiting):
+            drafts, self._untold = self._untold, []
+            self._writing.start(lambda: self._journal.commit(drafts))
 
     def _wait(self) -> None:
         """Until a stage beats or dies, at most 50 ms."""
-        self._journal.flush()
+        self._store_events()
         processes = [process for post in self._posts for process in (post.active, post.standby) if process is not None]
         select.select([process.beats for process in processes], [], [], 0.05)
         time.sleep(0.01)  # beats of several stages are read together
 
     def _write_status(self) -> None:
-        """Who runs, in a file, for whoever looks after the supervisor."""
+        """Who runs, in a file, for whoever asks (`stage_states`)."""
         stages = {
             post.stage: {
                 "pid": post.active.pid if post.active else None,
@@ -266,7 +308,10 @@ class Supervisor:
         for process in processes:
             process.end(signal.SIGTERM)
         deadline_s = time.monotonic() + 2.0
-        while any(process.status is None for process in processes) and time.monotonic() < deadline_s:
+        while time.monotonic() < deadline_s:
+            self._store_events()
+            if not self._writing.busy and all(process.status is not None for process in processes):
+                break
             time.sleep(0.02)
         for process in processes:
             process.bury()

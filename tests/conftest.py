@@ -1,11 +1,15 @@
 """What many tests share: a tiny real bundle, and the folder of real recordings where there is one."""
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import settings
+
+sys.path.insert(0, str(Path(__file__).parent))  # modules that tests share, under pytest's importlib mode
+from network_camera import PACKAGES, NetworkCamera, have_gstreamer
 
 settings.register_profile("lockstep", deadline=None)  # machines differ and are busy: time is for benchmarks
 settings.load_profile("lockstep")
@@ -45,3 +49,23 @@ def walk():
     poses[:, 3:7, 1] -= 30 * (1 + np.sin(ticks / 5))[:, None]
     poses[..., 2] = rng.random((60, 13)) > 0.1
     return poses
+
+
+@pytest.fixture(scope="session")
+def gstreamer():
+    if not have_gstreamer():
+        pytest.skip(f"no RTSP server: apt-get install {PACKAGES}")
+
+
+@pytest.fixture
+def network_camera(gstreamer):
+    """Makes cameras on the network; all are gone after the test."""
+    made = []
+
+    def make(*account):
+        made.append(NetworkCamera(*account))
+        return made[-1]
+
+    yield make
+    for camera in made:
+        camera.stop()

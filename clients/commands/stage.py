@@ -28,6 +28,30 @@ def supervise(station: Station) -> None:
     supervisor.run()
 
 
+@app.command()
+def status(station: Station) -> None:
+    """Who runs, who stands by, and how often each stage was restarted; asked on the supervisor's machine."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from engine.config import load_station
+    from engine.errors import ConfigError
+    from engine.supervisor import stage_states
+
+    config = load_station(station)
+    states = stage_states(config.station)
+    if not states:
+        raise ConfigError(
+            f"no supervisor runs {config.station!r} on this machine",
+            next_step=f"Start one: lockstep stage supervise {station}",
+        )
+    table = Table("stage", "state", "pid", "stand-by", "restarts", title=config.station)
+    for stage, how in states.items():
+        standby = "ready" if how["standby_ready"] else "preparing"
+        table.add_row(stage, how["state"], str(how["pid"] or "-"), standby, str(how["restarts"]))
+    Console().print(table)
+
+
 def _one(stage: str) -> None:
     @app.command(stage, help=f"Run the {stage} stage alone, here; the others elsewhere.")
     def command(station: Station) -> None:

@@ -11,7 +11,7 @@ from engine import wire
 from engine.errors import BusError
 from engine.links.items import MAX_ITEM, Item, Mark, Want, encode, read_item
 from engine.redact import redact
-from engine.security import ClientKeys
+from engine.security import ClientKeys, is_local
 
 ASK_AGAIN_S = 0.15
 
@@ -37,6 +37,9 @@ class Inlet:
     ) -> None:
         self.after = after
         self.safe: Mark | None = None
+        self.age_ms: tuple[float, ...] = ()
+        """How long the last item was on the link; nothing where the stages' machines have no clock in common."""
+        self._one_machine = is_local(address)
         self._contiguous, self._keeps_nothing = contiguous, keeps_nothing
         self._notes: list[str] = []
         self._asked_s: float | None = None
@@ -83,6 +86,7 @@ class Inlet:
                 continue  # an answer to a question that was asked twice, or taken back
             self._asked_s = None
             self.after = Mark(item.stream, item.index)
+            self.age_ms = (1000 * (time.monotonic() - item.offered_s),) if self._one_machine else ()
             return item, rest[0].buffer if rest else memoryview(b"")
 
     def acknowledge(self) -> None:

@@ -43,14 +43,18 @@ class Item(msgspec.Struct, frozen=True):
     wall_s: float = 0.0
     shape: tuple[int, ...] = ()
     """Of the payload, where that is an array."""
-    shared: bool = False
-    """The picture is not in the payload but in shared memory."""
+    picture: int | None = None
+    """Where the picture is not in the payload but in shared memory: the index it has there."""
     fps: float = 0.0
     size: tuple[int, int] = (0, 0)
     dropped: int = 0
     layout: str = ""
+    offered_s: float = 0.0
+    """When the link got it, on the monotonic clock of the earlier stage's machine."""
     notice: tuple[str, str, float] | None = None
     """Kind, reason and time of a StreamNotice."""
+    lost: bool = False
+    """The stream counts as lost."""
     spent_ms: tuple[tuple[str, float], ...] = ()
     """Stage and milliseconds: what was spent since the item before."""
     seq: int = 0

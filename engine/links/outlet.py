@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+import msgspec
 import zmq
 
 from engine import wire
@@ -31,10 +32,10 @@ class Outlet:
             outlet.offer(item(index), payload)
 
     `keep`: items kept for the later stage. A live stream forgets the oldest beyond that; of a recording (`recording`: the
-    name of its stream) no more is due meanwhile. `lead`: of a live stream no more is due while the later stage, alive, has
-    more than so many still to take: on a machine that is too slow frames are then dropped where they are newest, instead
-    of growing old here. `stay`: an acknowledged end is no reason to leave, because the later stage may be restarted and
-    ask again.
+    name of its stream) no more is due meanwhile. `lead`: of a live stream no more is due while the later stage has more
+    than so many still to take (as many as are kept, while it is dead): on a machine that is too slow frames are then
+    dropped where they are newest, instead of growing old here, and none is forgotten that nobody has taken. `stay`: an
+    acknowledged end is no reason to leave, because the later stage may be restarted and ask again.
     """
 
     def __init__(
@@ -106,13 +107,16 @@ class Outlet:
         return None if self._ended or len(self._items) >= self._keep else self._next
 
     def _is_behind(self) -> bool:
-        """The later stage lives and has more to take than it should. For a dead one everything is kept."""
-        if self._lead is None or self._want is None or time.monotonic() - self._heard_s > SILENT_S:
+        """The later stage has more to take than it should, or is dead and there is no room to keep more for it."""
+        if self._lead is None:
             return False
-        return len(self._items) - _first_after(self._items, self._want.after) > self._lead
+        taken = 0 if self._want is None else _first_after(self._items, self._want.after)
+        dead = self._want is None or time.monotonic() - self._heard_s > SILENT_S
+        return len(self._items) - taken > (max(self._lead, self._keep - 1) if dead else self._lead)
 
     def offer(self, item: Item, payload: bytes | memoryview = b"") -> None:
         """Hand over the item that was due."""
+        item = msgspec.structs.replace(item, offered_s=time.monotonic())
         with self._turn:
             while self._recording is None and len(self._items) >= self._keep:
                 self._items.popleft()

@@ -42,6 +42,8 @@ class Frame:
     """Ground truth where the source knows it (rendered station), else None."""
     notice: StreamNotice | None = None
     """Live sources only. While a stream is lost, frames without an image keep coming, so that clocks go on."""
+    lost: bool = False
+    """The stream counts as lost at this frame."""
 
 
 @runtime_checkable

@@ -17,8 +17,11 @@ from engine.sources.frame_memory import Captured, FrameReader, anonymous_file
 class CaptureChild:
     """One capture process: its memory, its bell and what it says."""
 
-    def __init__(self, order: dict[str, Any]) -> None:
-        memory = anonymous_file()
+    def __init__(self, order: dict[str, Any], shared: int | None = None) -> None:
+        """`shared`: a file in memory that others look into as well; None: one that only the two have, without a name."""
+        memory = anonymous_file() if shared is None else os.dup(shared)
+        self._copies = shared is None
+        self._reader = FrameReader(memory)
         self._bell, bell = os.pipe()
         os.set_blocking(self._bell, False)
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
@@ -37,7 +40,6 @@ class CaptureChild:
         finally:
             os.close(bell)
         self._memory = memory
-        self._reader = FrameReader(memory)
         self._heard = b""
         self._said: list[dict[str, Any]] = []
         self.delivering = False
@@ -52,8 +54,11 @@ class CaptureChild:
         return self._process.pid
 
     def newest(self) -> Captured | None:
-        """The newest frame, or None if there is none newer than the last one taken."""
-        captured = self._reader.newest()
+        """The newest frame, or None if there is none newer than the last one taken.
+
+        Where the memory is shared it is a view, which may be written over once two more frames come.
+        """
+        captured = self._reader.newest(self._copies)
         self.delivering |= captured is not None
         return captured
 

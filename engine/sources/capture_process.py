@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from engine.errors import LockstepError
@@ -35,7 +36,7 @@ def main(memory: int, bell: int) -> None:
         source = open_reader(StationParams.from_json(params) if params else order["spec"])
         _say(opened={"name": source.name, "fps": source.fps, "size": source.size})
         writer = FrameWriter(memory)
-        for frame in _frames(source, order["epoch_s"]):
+        for frame in _frames(source, order["epoch_s"], order["first_index"]):
             writer.write(Captured(frame.index, frame.time_s, frame.captured_monotonic_s, frame.image))
             with contextlib.suppress(BlockingIOError):  # a station that does not look has enough bells waiting
                 os.write(bell, b".")
@@ -54,12 +55,18 @@ def main(memory: int, bell: int) -> None:
         _say(ended={})
 
 
-def _frames(source: Source, epoch_s: float | None) -> Iterator[Frame]:
-    """Frames as they come from a camera, or in real time from a recording. A restarted recording goes on where a camera
-    would be by now."""
-    if source.live:
+def _frames(source: Source, epoch_s: float | None, first_index: int) -> Iterator[Frame]:
+    """Frames as they come from a camera, or in real time from a recording. `epoch_s`: monotonic time of stream time 0,
+    where that was before this process. A camera then counts on from `first_index`; a recording goes on where a camera would be by now.
+    """
+    if not source.live:
+        return in_real_time(source, time.monotonic() if epoch_s is None else epoch_s)  # type: ignore[arg-type]
+    if epoch_s is None:
         return iter(source)
-    return in_real_time(source, time.monotonic() if epoch_s is None else epoch_s)  # type: ignore[arg-type]
+    return (
+        replace(frame, index=first_index + frame.index, time_s=max(0.0, frame.captured_monotonic_s - epoch_s))
+        for frame in source
+    )
 
 
 def _say(**message: Any) -> None:

@@ -1,4 +1,4 @@
-"""Frames between two processes: an anonymous file in memory with three slots, of which the newest complete one counts.
+"""Frames between processes: a file in memory with three slots, of which the newest complete one counts.
 
 No locks: a writer may be killed at any instruction. A slot's sequence number is odd while it is written and even when it
 is complete; a reader copies, then looks whether the number is still the same (a seqlock).
@@ -69,7 +69,10 @@ class FrameWriter(_Memory):
 
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor)
-        self._written = 0
+        # Who takes over from a writer that died goes on counting where that one stopped, perhaps in the middle of a slot.
+        self._written = int(self._headers["sequence"].max()) // 2
+        if self._capacity_cell[0]:
+            self._remap(int(self._capacity_cell[0]))
 
     def write(self, frame: Captured) -> None:
         """Publish a frame: one copy. The memory grows when frames do."""
@@ -93,19 +96,22 @@ class FrameWriter(_Memory):
 
 
 class FrameReader(_Memory):
-    """The station's end."""
+    """The station's end. What was there before it was made is no news to it."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor)
-        self._seen = 0
+        self._seen = int(self._headers["sequence"].max())
 
     def has_newer(self) -> bool:
         """Whether `newest` would return a frame."""
         sequences = self._headers["sequence"]
         return bool(((sequences % 2 == 0) & (sequences > self._seen)).any())
 
-    def newest(self) -> Captured | None:
-        """The newest complete frame, copied out once; None if there is none newer than the last one returned."""
+    def newest(self, copy: bool = True) -> Captured | None:
+        """The newest complete frame, copied out once; None if there is none newer than the last one returned.
+
+        Without `copy` the pixels stay where they are, and may be written over once two more frames come.
+        """
         while True:
             sequences = self._headers["sequence"].copy()
             sequences[sequences % 2 == 1] = 0
@@ -113,15 +119,32 @@ class FrameReader(_Memory):
             sequence = int(sequences[slot])
             if sequence <= self._seen:
                 return None
-            capacity = int(self._capacity_cell[0])
-            if capacity > self._capacity:
-                self._remap(capacity)
-            header = self._headers[slot].copy()
-            height, width = int(header["height"]), int(header["width"])
-            if height * width * 3 > self._capacity:
-                continue  # the writer is growing the memory at this moment
-            image = self._pixels(slot, height, width).copy() if height else None
-            if int(self._headers["sequence"][slot]) != sequence:
-                continue  # overwritten while it was copied: take the newer one
-            self._seen = sequence
-            return Captured(int(header["index"]), float(header["time_s"]), float(header["captured_s"]), image)
+            captured = self._read(slot, sequence, copy)
+            if captured is not None:  # else it was written over meanwhile: take the newer one
+                self._seen = sequence
+                return captured
+
+    def at(self, index: int) -> Captured | None:
+        """The frame of that index, copied out; None if newer ones have taken its place."""
+        sequences, indices = self._headers["sequence"].copy(), self._headers["index"].copy()
+        here = np.flatnonzero((indices == index) & (sequences % 2 == 0) & (sequences > 0))
+        if not len(here):
+            return None
+        slot = int(here[sequences[here].argmax()])
+        return self._read(slot, int(sequences[slot]), copy=True)
+
+    def _read(self, slot: int, sequence: int, copy: bool) -> Captured | None:
+        """What is in a slot; None if that changed while it was read."""
+        capacity = int(self._capacity_cell[0])
+        if capacity > self._capacity:
+            self._remap(capacity)
+        header = self._headers[slot].copy()
+        height, width = int(header["height"]), int(header["width"])
+        if height * width * 3 > self._capacity:
+            return None  # the writer is growing the memory at this moment
+        image = self._pixels(slot, height, width) if height else None
+        if image is not None and copy:
+            image = image.copy()
+        if int(self._headers["sequence"][slot]) != sequence:
+            return None
+        return Captured(int(header["index"]), float(header["time_s"]), float(header["captured_s"]), image)

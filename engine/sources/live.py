@@ -7,7 +7,7 @@ capture process ─frame→ shared memory ─newest→ LiveSource ─Frame→ st
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -40,13 +40,23 @@ class LiveSource:
     Raises SourceError where the source cannot be opened the first time. After that it never raises: a camera that is
     unplugged, a server that restarts or a driver that hangs gives a `stream_lost` notice within 2 s, empty frames
     meanwhile, and `stream_back`. Iteration ends at the end of a recording, or after `close`.
+
+    `epoch_s`: monotonic time of stream time 0, where another process began the stream. `memory`: a file in memory where
+    other processes find the pictures by their index (`FrameReader.at`); frames then carry views into it, not copies.
+    `beat` is called while it waits for a frame, four times a second at least.
     """
 
     live = True
     layout = None
     duration_s = None
 
-    def __init__(self, spec: str | StationParams, epoch_s: float | None = None) -> None:
+    def __init__(
+        self,
+        spec: str | StationParams,
+        epoch_s: float | None = None,
+        memory: int | None = None,
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
         if isinstance(spec, str) and spec.startswith("synth:"):
             spec = station_params(parse_options(spec.removeprefix("synth:")))
         self._order: dict[str, Any]
@@ -57,8 +67,7 @@ class LiveSource:
             self._order, self._truth, self._recording = {"spec": spec}, None, not is_live(spec)
         self.dropped = 0
         self.restarts = 0
-        self._epoch_s = epoch_s
-        """Monotonic time of stream time 0."""
+        self._epoch_s, self._memory, self._beat = epoch_s, memory, beat
         self._taking_over = epoch_s is not None
         """Frames before the first one were another process's: they were not dropped here."""
         self._next_index = 0
@@ -79,9 +88,7 @@ class LiveSource:
         return self._child.pid if self._child is not None else None
 
     def _start(self) -> CaptureChild:
-        # A camera counts its frames from 0 again after a restart; a recording goes on where it would be by now.
-        self._base = 0 if self._recording else self._next_index
-        return CaptureChild({**self._order, "epoch_s": self._epoch_s if self._recording else None})
+        return CaptureChild({**self._order, "epoch_s": self._epoch_s, "first_index": self._next_index}, self._memory)
 
     def __iter__(self) -> Iterator[Frame]:
         watch = StreamWatch(self.fps, self.size, camera=not self._recording)
@@ -91,6 +98,7 @@ class LiveSource:
         beat_s = 0.0  # the last empty frame
         told_s = -1.0  # stream time of the last frame given: it never goes back
         while not self._closed:
+            self._beat()
             captured = self._child.newest() if self._child is not None else None
             now_s = time.monotonic()
             if captured is not None:
@@ -103,7 +111,7 @@ class LiveSource:
                 told_s = frame.time_s
                 notice = watch.frame(frame)
                 self.size, self.fps = watch.size, watch.fps
-                yield replace(frame, notice=notice)
+                yield replace(frame, notice=notice, lost=watch.is_lost)
             elif self._child is None:
                 if now_s >= restart_at_s:
                     self.restarts += 1
@@ -122,7 +130,7 @@ class LiveSource:
                 if notice is not None:
                     beat_s, told_s = now_s, max(told_s, self._stream_s(now_s))
                     yield self._empty(told_s, notice)
-            if watch.is_lost and time.monotonic() - beat_s >= _HEARTBEAT_S:
+            if watch.is_silent and time.monotonic() - beat_s >= _HEARTBEAT_S:
                 beat_s = time.monotonic()
                 told_s = max(told_s, self._stream_s(beat_s))
                 yield self._empty(told_s, None)
@@ -139,19 +147,18 @@ class LiveSource:
         return 0.0 if self._epoch_s is None else max(0.0, monotonic_s - self._epoch_s)
 
     def _frame(self, captured: Captured) -> Frame:
-        index = captured.index + self._base
+        index = captured.index
         if self._taking_over:
             self._next_index, self._taking_over = index, False
         if self._epoch_s is None:
-            self._epoch_s = captured.captured_s - (captured.time_s if self._recording else 0.0)
+            self._epoch_s = captured.captured_s - captured.time_s
         self.dropped += index - self._next_index
         self._next_index = index + 1
-        time_s = captured.time_s if self._recording else self._stream_s(captured.captured_s)
         truth = self._truth[index] if self._truth is not None else None
-        return Frame(index, time_s, captured.image, None, captured.captured_s, truth)
+        return Frame(index, captured.time_s, captured.image, None, captured.captured_s, truth)
 
     def _empty(self, time_s: float, notice: StreamNotice | None) -> Frame:
-        return Frame(max(0, self._next_index - 1), time_s, None, None, time.monotonic(), None, notice)
+        return Frame(max(0, self._next_index - 1), time_s, None, None, time.monotonic(), None, notice, lost=True)
 
     def close(self) -> None:
         """Ends the capture process and the iteration. Safe to call twice."""

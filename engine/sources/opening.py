@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from engine.errors import SourceError
@@ -25,13 +26,20 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _SCHEMES = ("rtsp", "rtsps", "rtmp", "http", "https", "udp", "tcp", "srt")
 
 
-def open_source(spec: str | StationParams, policy: Policy | None = None, epoch_s: float | None = None) -> Source:
+def open_source(
+    spec: str | StationParams,
+    policy: Policy | None = None,
+    epoch_s: float | None = None,
+    memory: int | None = None,
+    beat: Callable[[], None] = lambda: None,
+) -> Source:
     """The source a user means, under a policy; by default `freshest` for what is live and `every` for recordings.
 
     `freshest`: the newest frame wins, drops are counted, a hung driver is killed and a lost stream comes back; a
     recording plays in real time. `every`: all frames in order, as fast as they are asked for. `epoch_s` is the monotonic
-    time of stream time 0 for who takes over a stream that another process began. Raises SourceError (ConfigError for
-    options of a rendered station).
+    time of stream time 0 for who takes over a stream that another process began; `memory` is where live pictures go for
+    others to see; `beat` is called while a live source waits (see `LiveSource`). Raises SourceError (ConfigError for options
+    of a rendered station).
     """
     from engine.sources.live import LiveSource
     from engine.sources.pacing import Paced
@@ -43,7 +51,7 @@ def open_source(spec: str | StationParams, policy: Policy | None = None, epoch_s
         return open_reader(spec)
     if isinstance(spec, str) and _is_track(spec):
         return Paced(RecordedPoses(Path(spec)), epoch_s)
-    return LiveSource(spec, epoch_s)
+    return LiveSource(spec, epoch_s, memory, beat)
 
 
 def open_reader(spec: str | StationParams) -> Source:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +18,27 @@ _RATE_WINDOW_S = 3.0
 _RATE_CHANGE = 0.25
 
 
+def told_again(frames: Iterable[Frame], lost: bool) -> Iterator[Frame]:
+    """Frames as they come, with the news of a loss or a return added where who had it died before telling.
+
+    `lost`: what was told last, perhaps by another process.
+    """
+    for frame in frames:
+        if frame.notice is None and frame.lost != lost:
+            kind: Literal["stream_lost", "stream_back"] = "stream_lost" if frame.lost else "stream_back"
+            frame = replace(frame, notice=StreamNotice(kind, "found so after a restart", frame.time_s))
+        if frame.notice is None or frame.notice.kind != "stream_changed":
+            lost = frame.lost
+        yield frame
+
+
 class StreamWatch:
     """Fed with every frame; says what changed, at most one thing per frame."""
 
     def __init__(self, fps: float, size: tuple[int, int], *, camera: bool) -> None:
         self.fps, self.size = fps, size
-        self.is_lost = False
+        self.is_silent = False
+        """No frames come."""
         self._camera = camera
         """Pixels and rate are judged for cameras only: a recording may stand still, and is paced by us."""
         self._frozen = False
@@ -28,18 +46,21 @@ class StreamWatch:
         self._window: tuple[int, float] | None = None
         self._suspected = False
 
+    @property
+    def is_lost(self) -> bool:
+        """No frames come, or always the same one."""
+        return self.is_silent or self._frozen
+
     def lost(self, reason: str, time_s: float) -> StreamNotice | None:
         """No frames any more, since `time_s`. None if that is known."""
-        if self.is_lost:
-            return None
-        self.is_lost = True
+        known, self.is_silent = self.is_lost, True
         self._window = None
-        return StreamNotice("stream_lost", reason, time_s)
+        return None if known else StreamNotice("stream_lost", reason, time_s)
 
     def frame(self, frame: Frame) -> StreamNotice | None:
         """A frame has come."""
-        if self.is_lost:
-            self.is_lost = False
+        if self.is_silent:
+            self.is_silent = False
             self._changed_s, self._frozen = frame.time_s, False
             self._measure_size(frame)
             return StreamNotice("stream_back", "frames come again", frame.time_s)

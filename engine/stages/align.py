@@ -19,6 +19,7 @@ import numpy as np
 
 from engine import checkpoint, wire
 from engine.aligner import Aligner
+from engine.background import Background
 from engine.config import StationConfig
 from engine.journal import Journal
 from engine.latency import Latency
@@ -37,6 +38,8 @@ CHECKPOINT_S = 1.0
 """How old the stored state may become while nothing happens."""
 STATES = 4
 """Kept for the publish stage: a state that is a fifth of a second old is of no use to anyone."""
+SILENT_S = 3.0
+"""A store that has not answered for so long is in trouble."""
 HELLO_EVERY = 20
 """States between two repetitions of hello: a publish stage that was restarted has to learn who is speaking."""
 
@@ -59,7 +62,7 @@ def prepare(config: StationConfig) -> Run:
             closing(Inlet(address(config, "poses"), keys(config), after, contiguous=recording is not None)) as inlet,
         ):
             ledger = Ledger(Journal(config.station, store, shared=True), aligner, inlet, made_for)
-            states = StatesOut(outlet, ledger.journal)
+            states = StatesOut(outlet, ledger)
             one_machine = all(is_local(address(config, link)) for link in ("frames", "poses"))
             poses = Poses(inlet, ledger, states.pose_latency, beat, one_machine)
             nobody = np.zeros_like(aligner.reference.poses[0])
@@ -68,6 +71,7 @@ def prepare(config: StationConfig) -> Run:
                 return nobody if frame.pose is None else frame.pose
 
             station = Station(config.station, poses, pose_of, aligner, ledger.number, [states])
+            station.stream_lost = ledger.journal.stream_lost()
             station.confirmations = outlet.notes
             station.latency.listeners.append(states.spent)
             station.run()
@@ -80,15 +84,26 @@ def prepare(config: StationConfig) -> Run:
 
 
 class Ledger:
-    """What each pose led to, stored together with the state after it; then upstream need not keep that pose any longer."""
+    """What each pose led to, stored together with the state after it; then upstream need not keep that pose any longer.
+
+    The store is written in the background: following does not wait for a disk, a lock or a database server. Meanwhile more
+    may happen; it is stored with the next transaction.
+    """
 
     def __init__(self, journal: Journal, aligner: Aligner, inlet: Inlet, made_for: str) -> None:
         self.journal = journal
         self._aligner, self._inlet, self._made_for = aligner, inlet, made_for
         self._drafts: list[Event] = []
         self._mark: Mark | None = None
-        """The last pose followed, where that is not stored yet."""
-        self._stored_s = time.monotonic()
+        """The last pose followed, where nobody has begun to store it yet."""
+        self._begun_s = time.monotonic()
+        self._writing: Background[Mark] = Background()
+
+    @property
+    def trouble(self) -> str:
+        """Why what happens cannot be stored just now; empty while it can."""
+        silent_s = self._writing.busy_s
+        return self.journal.trouble or (f"no answer for {silent_s:.0f} s" if silent_s > SILENT_S else "")
 
     def number(self, draft: Event) -> Event:
         """Events get their number when they are stored."""
@@ -102,24 +117,42 @@ class Ledger:
 
     def store_if_due(self) -> None:
         """With every event at once; else every second, also when no more poses come: upstream waits for it."""
-        if self._mark is not None and (self._drafts or time.monotonic() - self._stored_s >= CHECKPOINT_S):
-            self._store(self._mark)
+        self._collect()
+        if self._drafts or time.monotonic() - self._begun_s >= CHECKPOINT_S:
+            self._begin()
 
-    def _store(self, mark: Mark) -> None:
+    def _begin(self) -> None:
+        if self._mark is None or self._writing.busy:
+            return
+        mark, drafts = self._mark, self._drafts
+        self._mark, self._drafts = None, []
         state = checkpoint.dump(mark, self._aligner.state(), self._made_for)
-        self.journal.commit(self._drafts, state)
-        self._drafts.clear()
-        self._stored_s = time.monotonic()
-        if not self.journal.trouble:
-            self._inlet.safe, self._mark = mark, None
+
+        def write() -> Mark:
+            self.journal.commit(drafts, state)
+            return mark
+
+        self._begun_s = time.monotonic()
+        self._writing.start(write)
+
+    def _collect(self) -> None:
+        mark = self._writing.take()
+        if mark is None:
+            return
+        if self.journal.trouble:
+            self._mark = (
+                self._mark or mark
+            )  # the journal keeps the events; their state is stored with them, or a newer one
+        else:
+            self._inlet.safe = mark
 
     def close(self, end: Mark, beat: Beat) -> None:
         """Everything is followed. The stored mark stays before the end, so that who is restarted now receives it again."""
-        if self._mark is not None:
-            self._store(self._mark)
-        while not self.journal.flush():  # a full disk at the very end: what waits is not given up
+        while self._mark is not None or self._writing.busy:  # a full disk at the very end: what waits is not given up
+            self._begin()
+            time.sleep(0.01)
+            self._collect()
             beat()
-            time.sleep(0.2)
         self._inlet.safe = end
         self._inlet.acknowledge()
 
@@ -148,10 +181,11 @@ class Poses:
                 self._ledger.close(mark, self._beat)
                 return
             self.fps, self.size, self.dropped = item.fps, item.size, item.dropped
-            for stage, spent_ms in item.spent_ms:
+            for stage, spent_ms in (*item.spent_ms, *(("to_align", ms) for ms in self._inlet.age_ms)):
                 self._latency.add(stage, spent_ms)
             notice = StreamNotice(*item.notice) if item.notice else None  # type: ignore[arg-type]
-            yield Frame(item.index, item.time_s, None, array_of(item, payload), self._captured_s(item), None, notice)
+            pose = array_of(item, payload)
+            yield Frame(item.index, item.time_s, None, pose, self._captured_s(item), None, notice, item.lost)
             self._ledger.followed(mark)
 
     def _captured_s(self, item: Item) -> float:
@@ -165,8 +199,8 @@ class Poses:
 class StatesOut:
     """A sink: states go to the publish stage, with the number of the last event stored before them and what was spent."""
 
-    def __init__(self, outlet: Outlet, journal: Journal) -> None:
-        self._outlet, self._journal = outlet, journal
+    def __init__(self, outlet: Outlet, ledger: Ledger) -> None:
+        self._outlet, self._ledger = outlet, ledger
         self._stream, self._count = uuid.uuid4().hex[:12], 0
         self._hello: Hello | None = None
         self._spent: deque[tuple[str, float]] = deque(maxlen=1000)
@@ -197,7 +231,7 @@ class StatesOut:
     def _offer(self, payload: bytes, end: bool = False) -> None:
         spent = tuple(self._spent)
         self._spent.clear()
-        journal = self._journal
-        item = Item(self._stream, self._count, end=end, seq=journal.stored_seq, trouble=journal.trouble, spent_ms=spent)
+        stored, trouble = self._ledger.journal.stored_seq, self._ledger.trouble
+        item = Item(self._stream, self._count, end=end, seq=stored, trouble=trouble, spent_ms=spent)
         self._outlet.offer(item, payload)
         self._count += 1

@@ -6,7 +6,6 @@ import uuid
 from contextlib import ExitStack, closing
 
 import cv2  # noqa: F401  (slow to import: before the stage's turn)
-import msgspec
 import numpy as np
 
 from engine.config import StationConfig
@@ -28,28 +27,29 @@ def prepare(config: StationConfig) -> Run:
             if recording is None and where.startswith("ipc:"):
                 memory = SharedFrames.create(config.station)
             if memory is not None:
+                stack.callback(memory.close)
                 stack.callback(memory.remove)
-            keep = 1 if recording is None else RECORDED_FRAMES
-            outlet = Outlet(where, keep, access(config), recording=recording, stay=supervised())
+            # Live, a frame is taken from the camera only when the last one was taken from here: what the camera has to
+            # tell of itself (lost, back) goes with a frame, and no frame that is on its way may be dropped.
+            keep, lead = (1, 0) if recording is None else (RECORDED_FRAMES, None)
+            outlet = Outlet(where, keep, access(config), recording=recording, lead=lead, stay=supervised())
             stack.enter_context(closing(outlet))
-            frames = stack.enter_context(closing(captured(config, beat, memory.name if memory else None)))
+            frames = stack.enter_context(closing(captured(config, beat, memory)))
 
             def pass_on(item: Item, array: Array | None) -> tuple[Item, Payload]:
-                if array is None:
-                    return item, b""
-                if memory is not None and not item.layout:
-                    memory.write(item, array)
-                    return msgspec.structs.replace(item, shared=True), b""
-                return item, np.ascontiguousarray(array).data.cast("B")
+                elsewhere = array is None or item.picture is not None
+                return item, b"" if elsewhere else np.ascontiguousarray(array).data.cast("B")
 
             relay(frames, outlet, pass_on, beat)
 
     return run
 
 
-def captured(config: StationConfig, beat: Beat, stream: str | None = None) -> Frames:
-    """The configured source; `stream` is the name of a live one. Raises SourceError."""
+def captured(config: StationConfig, beat: Beat, memory: SharedFrames | None = None) -> Frames:
+    """The configured source; pictures of a live one go into `memory`, which then names its stream. Raises SourceError."""
     recording = recording_stream(config)
     if recording is not None:
         return Recording(config.source.open, recording, beat)
-    return Live(config.source.open, stream or uuid.uuid4().hex[:12])
+    if memory is None:
+        return Live(config.source.open, uuid.uuid4().hex[:12], beat)
+    return Live(config.source.open, memory.name, beat, memory.descriptor)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -77,18 +78,23 @@ class Recording:
 
 
 class Live:
-    """The newest frames of a source. Raises SourceError where it cannot be opened the first time."""
+    """The newest frames of a source; with `memory` their pictures are there. Raises SourceError where it cannot be opened
+    the first time.
+    """
 
-    def __init__(self, spec: str, stream: str) -> None:
-        self._source, self._stream = open_source(spec, "freshest", epoch_s()), stream
-        self._frames, self._count = iter(self._source), 0
+    def __init__(self, spec: str, stream: str, beat: Beat, memory: int | None = None) -> None:
+        self._source, self._stream = open_source(spec, "freshest", epoch_s(), memory, beat), stream
+        self._frames, self._count, self._shared = iter(self._source), 0, memory is not None
 
     def next(self, index: int) -> Taken:
         number, self._count = self._count, self._count + 1
         frame = next(self._frames, None)
         if frame is None:
             return Item(self._stream, number, end=True), None
-        return _taken(frame, self._source, self._stream, number)
+        item, array = _taken(frame, self._source, self._stream, number)
+        if self._shared and frame.image is not None:
+            item = msgspec.structs.replace(item, picture=frame.index)
+        return item, array
 
     def close(self) -> None:
         self._source.close()
@@ -113,14 +119,28 @@ class Received:
         item, payload = received
         if item.end:
             self._inlet.acknowledge()
-        if not item.shared:
+        item = msgspec.structs.replace(item, spent_ms=tuple(("to_pose", ms) for ms in self._inlet.age_ms))
+        if item.picture is None:
             return item, array_of(item, payload)
-        if self._memory is None or self._memory.name != item.stream:
-            self._memory = SharedFrames.attach(item.stream)
-        return self._memory.newest(item) if self._memory is not None else None  # None: that capture stage has gone
+        picture = self._picture(item.stream, item.picture)
+        if picture is None and item.notice is None:
+            return None  # a newer one has taken its place, or that capture stage has gone
+        return item, picture
+
+    def _picture(self, name: str, index: int) -> Array | None:
+        if self._memory is None or self._memory.name != name:
+            self._forget_memory()
+            self._memory = SharedFrames.attach(name)
+        return self._memory.picture(index) if self._memory is not None else None
+
+    def _forget_memory(self) -> None:
+        if self._memory is not None:
+            self._memory.close()
+            self._memory = None
 
     def close(self) -> None:
         self._inlet.close()
+        self._forget_memory()
 
 
 def array_of(item: Item, payload: memoryview) -> Array | None:
@@ -147,5 +167,6 @@ def _taken(frame: Frame, source: Source, stream: str, number: int) -> Taken:
         dropped=source.dropped,
         layout=source.layout or "",
         notice=(notice.kind, notice.reason, notice.time_s) if notice else None,
+        lost=frame.lost,
     )
     return item, array

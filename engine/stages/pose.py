@@ -52,7 +52,7 @@ def prepare(config: StationConfig) -> Run:
             image, pose = (None, array) if item.layout else (array, None)
             found = locate(Frame(item.index, item.time_s, image, pose))
             spent = (*item.spent_ms, ("pose", 1000 * (time.perf_counter() - started_s)))
-            item = msgspec.structs.replace(item, shape=found.shape, layout=layout, shared=False, spent_ms=spent)
+            item = msgspec.structs.replace(item, shape=found.shape, layout=layout, picture=None, spent_ms=spent)
             return item, found.astype(np.float32).tobytes()
 
         with (

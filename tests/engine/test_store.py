@@ -113,6 +113,15 @@ def test_storing_again_what_was_stored_before_the_connection_broke_is_no_error(s
     assert store.bounds("bench") == (1, 1)
 
 
+def test_what_was_told_last_of_a_stream_is_known_after_a_restart(store):
+    journal = Journal("bench", store)
+    assert not journal.stream_lost()
+    for kind, lost in (("stream_lost", True), ("paused", True), ("stream_back", False), ("stream_lost", True)):
+        journal.number(draft(1, kind))
+        assert Journal("bench", store).stream_lost() is lost
+    assert not Journal("another", store).stream_lost()
+
+
 def test_retention_forgets_the_old_and_keeps_the_numbering(store):
     journal = Journal("bench", store)
     for i, age_s in enumerate((900, 800, 5, 700, 1)):

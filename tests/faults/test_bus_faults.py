@@ -1,7 +1,8 @@
-"""Subscribers that stall, disks that fill, clocks that jump and networks that break: the publisher goes on, nothing is lost."""
+"""Subscribers that stall or die, disks that fill and networks that break: the publisher goes on, nothing is lost."""
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -57,6 +58,40 @@ def test_a_subscriber_that_never_reads_keeps_nobody_waiting():
         stalled.close(linger=0)
 
 
+SUBSCRIBER = """
+import sys
+from engine.messages import Event
+from engine.subscriber import Subscriber
+with Subscriber(sys.argv[1], sys.argv[2], since=1) as bus:
+    for message in bus:
+        if isinstance(message, Event):
+            print(message.seq, flush=True)
+"""
+
+
+def test_of_real_subscribers_one_stopped_and_one_killed_the_rest_notice_nothing_and_the_stopped_one_catches_up():
+    with Publisher(Journal("bench", Store("sqlite://")), ANY, ANY) as station:
+        command = [sys.executable, "-c", SUBSCRIBER, station.address, station.request_address]
+        dead, stopped = (subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2))
+        try:
+            station.event(station.journal.number(draft(0)))
+            assert dead.stdout.readline() == stopped.stdout.readline() == "1\n"
+            dead.kill()
+            stopped.send_signal(signal.SIGSTOP)
+            with Subscriber(station.address, station.request_address, since=1) as awake:
+                for i in range(1, 2000):
+                    station.event(station.journal.number(draft(i)))
+                heard = until(lambda m: awake.last_seq == 2000, awake)
+            assert [m.seq for m in heard if isinstance(m, Event)] == list(range(1, 2001))
+            stopped.send_signal(signal.SIGCONT)
+            assert [int(stopped.stdout.readline()) for _ in range(1999)] == list(range(2, 2001))
+        finally:
+            for process in (dead, stopped):
+                process.kill()
+                process.wait()
+                process.stdout.close()
+
+
 def test_when_the_disk_is_full_events_wait_and_are_told_once_there_is_room(tmp_path):
     store = Store(f"sqlite:///{tmp_path}/s.db")
     journal = Journal("bench", store)
@@ -77,22 +112,6 @@ def test_when_the_disk_is_full_events_wait_and_are_told_once_there_is_room(tmp_p
         pages(1_000_000)
         until(lambda m: bus.last_seq == 200, bus)
     assert journal.trouble == "" and store.bounds("bench") == (1, 200)
-
-
-def test_a_wall_clock_that_jumps_is_nobodys_business(monkeypatch):
-    with (
-        Publisher(Journal("bench", Store("sqlite://")), ANY, ANY) as station,
-        Subscriber(station.address, station.request_address, since=1) as bus,
-    ):
-        until(lambda m: bus.heartbeat, bus)
-        real = time.time
-        for step_s in (-3600.0, 7200.0):
-            monkeypatch.setattr(time, "time", lambda step_s=step_s: real() + step_s)
-            station.event(station.journal.number(draft(0)))
-            seen = bus.heartbeat
-            until(lambda m, seen=seen: bus.heartbeat is not seen, bus)
-            assert bus.alive
-        until(lambda m: bus.last_seq == 2, bus)
 
 
 PUBLISHER = """

@@ -153,6 +153,37 @@ def test_a_live_stage_does_not_run_away_from_the_next_one_unless_that_is_dead(ad
             assert take(sink, 27) == list(range(3, 30))
 
 
+def test_what_a_camera_tells_of_itself_waits_for_a_stage_that_is_busy_or_dead(address):
+    """With room for one item, the next is due only when that one was taken: nothing offered is forgotten."""
+    with outlet(address, keep=1, lead=0) as source:
+        waits = threading.Event()
+
+        def produce():
+            for _ in range(3):
+                index = source.due(waits.set)
+                waits.clear()
+                source.offer(Item("camera", index, notice=("stream_lost", str(index), 0.0)))
+
+        producer = threading.Thread(target=produce, daemon=True)
+        producer.start()
+        assert waits.wait(10)  # nobody has asked yet
+        for index in range(3):
+            after = Mark("camera", index - 1) if index else None
+            with closing(Inlet(address, None, after)) as sink:  # who took the one before has died
+                assert take(sink, 1) == [index]
+        producer.join(10)
+        assert not producer.is_alive()
+
+
+def test_a_link_on_one_machine_says_how_long_an_item_was_on_its_way(address):
+    with outlet(address) as source, inlet(address) as sink:
+        source.offer(Item("camera", 0))
+        time.sleep(0.05)
+        assert take(sink, 1) == [0]
+        (age_ms,) = sink.age_ms
+        assert age_ms >= 50
+
+
 def test_a_camera_that_starts_anew_is_followed_from_its_first_frame(address):
     with outlet(address) as source, inlet(address, 41) as sink:
         source.offer(Item("camera again", 0))

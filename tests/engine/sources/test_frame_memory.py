@@ -73,6 +73,43 @@ def test_a_frame_half_written_is_not_given(memory: int) -> None:
     assert frame is not None and frame.index == 1
 
 
+def test_who_writes_after_another_goes_on_counting_and_what_was_there_is_no_news_to_who_reads_from_then_on(
+    memory: int,
+) -> None:
+    first = FrameWriter(memory)
+    for index in range(4):
+        first.write(picture(index))
+    first._headers["sequence"][1] = 9  # killed in the middle of its fifth
+    writer, reader = FrameWriter(memory), FrameReader(memory)
+    assert reader.newest() is None
+    writer.write(picture(10, (30, 20)))
+    frame = reader.newest()
+    assert frame is not None and frame.image is not None and frame.index == 10
+    assert frame.image.shape == (20, 30, 3) and (frame.image == 10).all()
+
+
+def test_a_frame_is_found_by_its_index_until_newer_ones_have_taken_its_place(memory: int) -> None:
+    writer, reader = FrameWriter(memory), FrameReader(memory)
+    assert reader.at(0) is None
+    for index in range(4):
+        writer.write(picture(index))
+    assert reader.at(0) is None
+    for index in (1, 3, 2, 2):  # as often as is wanted, in any order
+        frame = reader.at(index)
+        assert frame is not None and frame.image is not None
+        assert frame.index == index and (frame.image == index).all()
+
+
+def test_pixels_that_are_not_copied_stay_where_they_are(memory: int) -> None:
+    writer, reader = FrameWriter(memory), FrameReader(memory)
+    writer.write(picture(1))
+    frame = reader.newest(copy=False)
+    assert frame is not None and frame.image is not None and (frame.image == 1).all()
+    for index in range(2, 5):
+        writer.write(picture(index))
+    assert (frame.image == 4).all()
+
+
 def _write_for_ever(descriptor: int) -> None:
     writer = FrameWriter(descriptor)
     index = 0

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from itertools import islice, pairwise
 from pathlib import Path
@@ -13,9 +14,10 @@ import pytest
 
 from engine.sources import live
 from engine.sources.base import Frame
+from engine.sources.frame_memory import FrameReader, anonymous_file
 from engine.sources.live import LiveSource
 from engine.sources.opening import open_source
-from engine.sources.rendered import StationParams, simulate
+from engine.sources.rendered import RenderedStation, StationParams, simulate
 
 LONG = StationParams.random(3, cycles=50, size=(160, 120))
 
@@ -94,6 +96,40 @@ def test_a_hung_capture_process_is_noticed_killed_and_replaced(source: LiveSourc
     assert back.time_s > lost.time_s
     assert source.capture_pid != hung
     assert not psutil.pid_exists(hung)
+
+
+def test_other_processes_find_the_pictures_also_those_of_a_second_capture_process() -> None:
+    memory = anonymous_file()
+    source = LiveSource(LONG, memory=memory)
+    elsewhere = FrameReader(memory)
+    frames = iter(source)
+    try:
+        for _ in range(2):
+            found = next(found for frame in frames if (found := elsewhere.at(frame.index)) is not None)
+            drawn = next(RenderedStation(LONG).frames(found.index / LONG.fps))
+            assert drawn.index == found.index and np.array_equal(found.image, drawn.image)
+            assert source.capture_pid is not None
+            os.kill(source.capture_pid, signal.SIGKILL)
+            until(frames, "stream_lost")
+            until(frames, "stream_back")
+    finally:
+        source.close()
+        os.close(memory)
+
+
+def test_who_waits_for_a_silent_camera_shows_signs_of_life() -> None:
+    beats = []
+    watched = LiveSource(LONG, beat=lambda: beats.append(time.monotonic()))
+    try:
+        frames = iter(watched)
+        next(frames)
+        assert watched.capture_pid is not None
+        os.kill(watched.capture_pid, signal.SIGSTOP)
+        silent_from = len(beats)
+        until(frames, "stream_lost")
+        assert len(beats) - silent_from > live.STALL_S / live._HEARTBEAT_S / 2
+    finally:
+        watched.close()
 
 
 def test_times_never_go_back_through_losses(source: LiveSource) -> None:

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.sources.backoff import Backoff
-from engine.sources.base import Frame
+from engine.sources.base import Frame, StreamNotice
 from engine.sources.names import without_credentials
-from engine.sources.watch import FROZEN_S, StreamWatch
+from engine.sources.watch import FROZEN_S, StreamWatch, told_again
 
 RNG = np.random.default_rng(0)
 NOISE = [RNG.integers(0, 255, (48, 64, 3), dtype=np.uint8) for _ in range(16)]
@@ -61,6 +61,39 @@ def test_a_frozen_picture_is_a_lost_stream_until_it_moves() -> None:
     frozen = stream(watch, 2, FROZEN_S + 3, 30, image=NOISE[0], first=60)
     assert [(n.kind, n.time_s) for n in frozen] == [("stream_lost", pytest.approx(2, abs=0.1))]
     assert [n.kind for n in stream(watch, 2 + FROZEN_S + 3, 1, 30, first=450)] == ["stream_back"]
+
+
+def test_frames_that_stop_while_the_picture_is_frozen_are_no_second_loss() -> None:
+    watch = StreamWatch(30, (64, 48), camera=True)
+    assert [n.kind for n in stream(watch, 0, FROZEN_S + 3, 30, image=NOISE[0])] == ["stream_lost"]
+    assert watch.lost("no frame for 1.6 s", FROZEN_S + 3) is None
+    assert [n.kind for n in stream(watch, FROZEN_S + 6, 2, 30, first=450)] == ["stream_back"]
+    assert not watch.is_lost
+
+
+@pytest.mark.parametrize(
+    ("before", "lost", "told"),
+    [
+        (False, [False, True, True, False], {1: "stream_lost", 3: "stream_back"}),
+        (True, [True, False, False], {1: "stream_back"}),
+        (True, [False, False], {0: "stream_back"}),
+        (False, [True, True], {0: "stream_lost"}),
+    ],
+)
+def test_a_loss_or_return_is_told_though_who_saw_it_happen_has_died(before, lost, told) -> None:
+    frames = list(told_again([Frame(i, i / 30, None, lost=is_lost) for i, is_lost in enumerate(lost)], before))
+    assert {i: frame.notice.kind for i, frame in enumerate(frames) if frame.notice} == told
+
+
+def test_a_loss_that_was_told_is_not_told_again() -> None:
+    frames = [
+        Frame(0, 0.0, None),
+        Frame(1, 0.1, None, notice=StreamNotice("stream_lost", "unplugged", 0.1), lost=True),
+        Frame(2, 0.2, None, notice=StreamNotice("stream_changed", "rate", 0.2)),
+        Frame(3, 0.3, None),
+    ]
+    told = [frame.notice.kind for frame in told_again(frames, False) if frame.notice]
+    assert told == ["stream_lost", "stream_changed", "stream_back"]
 
 
 def test_a_recording_may_stand_still_and_stutter() -> None:

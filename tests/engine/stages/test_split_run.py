@@ -1,6 +1,7 @@
 """A split station in peace: the same events as one process, metrics of every stage, logs for machines, an end."""
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -78,10 +79,15 @@ def test_a_split_station_measures_every_stage_and_logs_json(station, tmp_path):
                 state = next((m for m in bus.update(0.2) if isinstance(m, State)), state)
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as reply:
                 metrics = reply.read().decode()
+            asked = lockstep("stage", "status", work.yaml, stdout=subprocess.PIPE)
+            table = asked.communicate(timeout=60)[0].decode()
     finally:
         running.terminate()
         running.wait(30)
-    for stage in ("wait", "pose", "embed", "match", "events", "publish", "after_pose", "total"):
+    assert all(re.search(rf"{stage} .*running", table) for stage in stage_names(load_station(work.yaml))), table
+    assert lockstep("stage", "status", work.yaml, stderr=subprocess.DEVNULL).wait(60) == 2  # nobody runs it any more
+    links = ("to_pose", "to_align", "to_publish")
+    for stage in ("wait", "pose", "embed", "match", "events", "publish", "after_pose", "total", *links):
         counted = next(line for line in metrics.splitlines() if f'seconds_count{{stage="{stage}"}}' in line)
         assert float(counted.split()[-1]) > 0, stage
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
