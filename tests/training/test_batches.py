@@ -45,10 +45,19 @@ def test_labels_are_where_ticks_are_and_progress_goes_back_only_to_the_start_of_
         assert ((progress >= 0) & (progress <= 1)).all()
 
 
-def test_a_run_up_is_seen_but_has_no_label(recordings):
+def test_a_run_up_is_of_another_recording_but_its_progress_is_known(recordings):
     one_cycle = [replace(r, trimmed=True, exact=False, progress=np.linspace(0, 1, len(r.poses))) for r in recordings]
-    batch = batches(one_cycle, chain_p=1.0)[0, 0]
-    assert (batch.present & ~batch.ticks.mask).any(dim=1).all()
+    ticks = batches(one_cycle, chain_p=1.0)[0, 0].ticks
+    run_up = ticks.at_work & ~ticks.mask
+    assert run_up.any(dim=1).all()
+    assert (ticks.at_work | ~ticks.mask).all()
+    assert ((ticks.progress[run_up] >= 0) & (ticks.progress[run_up] <= 1)).all()
+
+
+def test_a_mirrored_bench_is_another_procedure_and_all_numbers_are_below_their_count(recordings):
+    made = batches(recordings)
+    numbers = {int(n) for number in range(12) for n in made[number, 0].ticks.action}
+    assert numbers == {0, 1} and made.procedures == 2
 
 
 def test_the_waiting_between_cycles_is_seen_but_has_no_label(recordings):

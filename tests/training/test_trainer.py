@@ -8,7 +8,7 @@ import torch
 from clients.commands.train import command
 from engine.errors import ConfigError, DataError
 from models.lockstep_net import LockstepNet, NetConfig
-from training.checkpoint import load_checkpoint
+from training.checkpoint import begin_from, load_checkpoint
 from training.config import TrainingConfig, load_training
 from training.packing import Packed
 from training.recordings import load_recordings
@@ -18,7 +18,11 @@ SMALL = {
     "name": "small",
     "data": {"format": None, "station_workers": 3},
     "net": {"width": 16, "heads": 2, "spatial_depth": 1, "temporal_depth": 1, "window": 8, "embedding_dim": 8},
-    "objectives": [{"name": "sequence_contrastive"}, {"name": "cross_video", "weight": 0.5}],
+    "objectives": [
+        {"name": "sequence_contrastive"},
+        {"name": "cross_video", "weight": 0.5},
+        {"name": "progress_prototypes", "options": {"bins": 8, "band": 0.2, "settle": 1}},
+    ],
     "batches": {"ticks": 120, "longest": 20, "actions": 1},
     "schedule": {"steps": 4, "warmup": 1},
     "precision": "32-true",
@@ -137,3 +141,29 @@ def test_the_projection_can_be_left_behind_once_it_has_served_the_loss(tmp_path)
     with torch.no_grad():
         features = whole.features(keypoints, torch.ones(1, 6, dtype=torch.bool))
         assert torch.allclose(bare(keypoints), torch.nn.functional.normalize(features, dim=-1), atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_a_lesson_sees_coordinates_and_labels_as_they_were_made(precision, tmp_path, monkeypatch):
+    seen = []
+    forward = Packed.forward
+    monkeypatch.setattr(Packed, "forward", lambda self, k, p: (seen.append(k), forward(self, k, p))[1])
+    train(config(precision=precision), tmp_path / precision)
+    assert all(keypoints.dtype == torch.float32 for keypoints in seen)
+
+
+def test_a_training_may_begin_from_a_shorter_window_or_other_positions_but_from_no_other_width(tmp_path):
+    first = train(config(), tmp_path / "first").net
+    begun = config(net=SMALL["net"] | {"window": 12}, start_from=tmp_path / "first" / "checkpoint")
+    net = LockstepNet(begun.network())
+    begin_from(net, first)
+    keypoints = torch.rand(1, 6, 13, 3) * 30
+    with torch.no_grad():
+        assert torch.allclose(net.eval()(keypoints), first(keypoints), atol=1e-6)
+    table = net.temporal.bias.table
+    assert torch.equal(table[:, 8:], table[:, 7:8].expand(-1, 4))
+    full = {"temporal": "full", "positions": "relative"}
+    clock = LockstepNet(NetConfig(**SMALL["net"] | full | {"positions": "absolute"}))
+    begin_from(clock, LockstepNet(NetConfig(**SMALL["net"] | full)))
+    with pytest.raises(DataError, match="same shape"):
+        begin_from(LockstepNet(NetConfig(**SMALL["net"] | {"width": 8})), first)
