@@ -111,7 +111,7 @@ class SwitchingMatcher:
         if dt_s != self._prepared_s:
             self._prepare(dt_s)
         odds = self._odds if seen else self._odds_unseen
-        self._lag.push(self._on, self._off, self._idle, likelihood, at_home, self._shifts, odds)
+        self._lag.push(self._on, self._off, self._idle, likelihood, at_home, self._spread, odds)
         self._idle = forward(
             self._on,
             self._off,
@@ -133,6 +133,7 @@ class SwitchingMatcher:
         dynamics, chance = self.dynamics, transitions.chance
         self._mixing = transitions.rate_transition(dynamics, dt_s)
         self._shifts = self._rates * dt_s * self._rate_hz
+        self._spread = self._lag.spread(self._shifts)
         self._odds = np.array(
             [
                 chance(dynamics.jump, dt_s),
@@ -150,9 +151,10 @@ class SwitchingMatcher:
         self._prepared_s = dt_s
 
     @property
-    def emission_bytes(self) -> int:
-        """What the emission keeps in memory."""
-        return self._emission.nbytes
+    def nbytes(self) -> int:
+        """What the matcher keeps in memory, apart from the reference itself."""
+        own = sum(array.nbytes for array in vars(self).values() if isinstance(array, np.ndarray))
+        return own + self._emission.nbytes + self._lag.nbytes
 
     @property
     def belief(self) -> NDArray[np.float32]:

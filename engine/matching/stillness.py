@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,10 +28,9 @@ class Stillness:
     """The last poses of one operator, in a ring that is allocated once."""
 
     def __init__(self, joints: int, rate_hz: float) -> None:
-        self._half = max(1, round(HALF_S * rate_hz))
-        self._ring = np.zeros((2 * self._half, joints, 3), np.float32)
-        self._order = np.arange(2 * self._half)
+        self._ring = np.zeros((2 * max(1, round(HALF_S * rate_hz)), joints, 3), np.float32)
         self.reset()
+        _farthest(self._ring, self._next, SURE)  # compiled, or loaded, before the first live tick needs it
 
     def reset(self) -> None:
         self._next = self._filled = 0
@@ -45,16 +45,8 @@ class Stillness:
         self._filled = min(self._filled + 1, len(self._ring))
         if self._filled < len(self._ring):
             return 0.0
-        in_time = self._ring[(self._order + self._next) % len(self._ring)]
-        seen = (in_time[:, :, 2] >= SURE).all(axis=0)
-        if not seen.any():
-            return 0.0
-        before, now = in_time[: self._half, seen, :2].mean(axis=0), in_time[self._half :, seen, :2].mean(axis=0)
-        size = float(np.linalg.norm(np.ptp(now, axis=0)))
-        if size <= 0.0:
-            return 0.0
-        move = float(np.linalg.norm(now - before, axis=1).max()) / size
-        return float(np.interp(move, (STILL, MOVING), (FOR_S, -AGAINST_S)))
+        move = _farthest(self._ring, self._next, SURE)
+        return 0.0 if move < 0.0 else float(np.interp(move, (STILL, MOVING), (FOR_S, -AGAINST_S)))
 
     def state(self) -> dict[str, NDArray[Any]]:
         return {"still_ring": self._ring.copy(), "still_at": np.array([self._next, self._filled])}
@@ -62,3 +54,29 @@ class Stillness:
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         self._ring[:] = state["still_ring"]
         self._next, self._filled = map(int, state["still_at"])
+
+
+@numba.njit(cache=True)
+def _farthest(ring, oldest, sure):
+    """Farthest move of any joint that was surely seen throughout, between the means of the older and the newer half of `ring`
+    (2H, K, 3), as a share of the body's size; −1 where there is none."""
+    ticks, joints, _ = ring.shape
+    half = ticks // 2
+    farthest, left, right, top, bottom = -1.0, np.inf, -np.inf, np.inf, -np.inf
+    for k in range(joints):
+        before_x = before_y = now_x = now_y = 0.0
+        seen = True
+        for t in range(ticks):
+            x, y, confidence = ring[(oldest + t) % ticks, k]
+            seen = seen and confidence >= sure
+            if t < half:
+                before_x, before_y = before_x + x, before_y + y
+            else:
+                now_x, now_y = now_x + x, now_y + y
+        if not seen:
+            continue
+        now_x, now_y = now_x / half, now_y / half
+        farthest = max(farthest, np.hypot(now_x - before_x / half, now_y - before_y / half))
+        left, right, top, bottom = min(left, now_x), max(right, now_x), min(top, now_y), max(bottom, now_y)
+    size = np.hypot(right - left, bottom - top) if farthest >= 0.0 else 0.0
+    return farthest / size if size > 0.0 else -1.0
