@@ -1,7 +1,8 @@
 """The matcher: a forward-filtered switching bar-pointer HMM over reference positions.
 
     embedding ─emission→ log ratios (N,) ┐
-    pose ─facing→ turned away?           ┴─forward→ belief over position × rate, off task at i, idle ─mode→ Match
+    pose ─facing→ turned away?           ┼─forward→ belief over position × rate, off task at i, idle ─mode→ Match
+         stillness→ pausing?             ┘
 
 State that decides lives in three arrays (`on`, `off`, `idle`) and a few numbers; it can be saved and restored.
 """
@@ -19,6 +20,7 @@ from engine.matching.emission import Emission
 from engine.matching.facing import Facing
 from engine.matching.forward import compile_once, forward
 from engine.matching.smoothing import LAG_S, FixedLag
+from engine.matching.stillness import Stillness
 from engine.matching.transitions import RATES, Dynamics
 from engine.reference import Reference
 
@@ -46,6 +48,7 @@ class SwitchingMatcher:
         count, rates = len(reference), len(RATES)
         self._rate_hz = reference.info.rate_hz
         self._cyclic = reference.info.cyclic
+        self._stillness = Stillness(reference.poses.shape[1], self._rate_hz)
         self._land, self._begin = transitions.landings(reference, self.dynamics)
         self._entry = np.array(self.dynamics.entry, np.float32)
         self._rates = np.array(RATES)
@@ -73,6 +76,7 @@ class SwitchingMatcher:
         self._lag.reset()
         self._emission.reset()
         self._facing.reset()
+        self._stillness.reset()
 
     def step(
         self, embedding: NDArray[np.float32] | None, dt_s: float, pose: NDArray[np.floating] | None = None
@@ -95,6 +99,8 @@ class SwitchingMatcher:
             np.exp(self._emission(embedding, dt_s, turned), out=likelihood)  # type: ignore[arg-type]
             at_home = max(float(likelihood[: self._home].max()), float(likelihood[-self._home :].max()))
             at_home = at_home if turned else max(at_home, 1.0)  # whoever waits faces the work, too
+        still = self._stillness.nats_per_s(pose if seen else None)
+        self._on[0] *= np.float32(np.exp(still * dt_s))
         steps = max(1, int(np.ceil(dt_s / LONGEST_STEP_S)))
         for number in range(steps):
             last = number == steps - 1
@@ -105,7 +111,7 @@ class SwitchingMatcher:
         if dt_s != self._prepared_s:
             self._prepare(dt_s)
         odds = self._odds if seen else self._odds_unseen
-        self._lag.push(self._on, self._off, self._idle, likelihood, at_home, self._shifts, odds)
+        self._lag.push(self._on, self._off, self._idle, likelihood, at_home, self._spread, odds)
         self._idle = forward(
             self._on,
             self._off,
@@ -127,6 +133,7 @@ class SwitchingMatcher:
         dynamics, chance = self.dynamics, transitions.chance
         self._mixing = transitions.rate_transition(dynamics, dt_s)
         self._shifts = self._rates * dt_s * self._rate_hz
+        self._spread = self._lag.spread(self._shifts)
         self._odds = np.array(
             [
                 chance(dynamics.jump, dt_s),
@@ -144,9 +151,10 @@ class SwitchingMatcher:
         self._prepared_s = dt_s
 
     @property
-    def emission_bytes(self) -> int:
-        """What the emission keeps in memory."""
-        return self._emission.nbytes
+    def nbytes(self) -> int:
+        """What the matcher keeps in memory, apart from the reference itself."""
+        own = sum(array.nbytes for array in vars(self).values() if isinstance(array, np.ndarray))
+        return own + self._emission.nbytes + self._lag.nbytes
 
     @property
     def belief(self) -> NDArray[np.float32]:
@@ -217,10 +225,11 @@ class SwitchingMatcher:
     def state(self) -> dict[str, NDArray[Any]]:
         numbers = np.array([self._idle, self._pace, self._unseen_s, self._emission.best_of_late])
         own = {"on": self._on.copy(), "off": self._off.copy(), "numbers": numbers}
-        return own | self._lag.state() | self._facing.state()
+        return own | self._lag.state() | self._facing.state() | self._stillness.state()
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         self._on[:], self._off[:] = state["on"], state["off"]
         self._idle, self._pace, self._unseen_s, self._emission.best_of_late = map(float, state["numbers"])
         self._lag.restore(state)
         self._facing.restore(state)
+        self._stillness.restore(state)

@@ -41,6 +41,11 @@ class FixedLag:
         self._scratch = np.empty(count, np.float32)
         self.reset()
 
+    def spread(self, shifts: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Ticks advanced per rate (K,) → shares of 0, 1, … positions, split linearly over two (K, furthest + 2)."""
+        ticks = np.arange(self._taps.shape[1])
+        return np.maximum(1.0 - np.abs(ticks[None] - shifts[:, None]), 0.0).astype(np.float32)
+
     def reset(self) -> None:
         self._filled = self._newest = 0
 
@@ -51,13 +56,13 @@ class FixedLag:
         idle: float,
         likelihood: NDArray[np.float32],
         idle_likelihood: float,
-        shifts: NDArray[np.float64],
+        spread: NDArray[np.float32],
         odds: NDArray[np.float64],
     ) -> None:
         """The filter just before a tick, and that tick.
 
-        Belief on task (K, N), off task (N,) and in idleness; evidence (N,) and of idleness; ticks advanced per rate (K,); odds as
-        in `engine.matching.forward`.
+        Belief on task (K, N), off task (N,) and in idleness; evidence (N,) and of idleness; `spread` of that tick; odds as in
+        `engine.matching.forward`.
         """
         self._newest = (self._newest + 1) % self.ticks
         self._filled = min(self._filled + 1, self.ticks)
@@ -65,13 +70,8 @@ class FixedLag:
         np.sum(on, axis=0, out=self._on[n])
         self._off[n], self._likelihood[n], self._odds[n] = off, likelihood, odds
         self._idle[n] = idle, idle_likelihood
-        rates = on.sum(axis=1, dtype=np.float64)
-        share = rates / max(float(rates.sum()), 1e-12)
-        whole = shifts.astype(int)
-        taps = self._taps[n]
-        taps[:] = 0.0
-        np.add.at(taps, whole, share * (1.0 - (shifts - whole)))
-        np.add.at(taps, whole + 1, share * (shifts - whole))
+        rates = on.sum(axis=1)
+        np.dot(rates / max(float(rates.sum()), 1e-12), spread, out=self._taps[n])
 
     def belief(self) -> NDArray[np.float32]:
         """Smoothed belief (N,) in being at work at each position `filled` ticks ago; what is missing from 1 was not at work.

@@ -56,8 +56,9 @@ def test_off_task_holds_the_position_and_work_is_found_again_within_a_second(see
     away = matches[where + 40 : where + 80]
     assert all(m.status == "off_task" for m in away)
     assert errors_s(away, [where] * len(away)).max() <= 0.6
-    back = slice(where + 100, None)
+    back = slice(where + 80 + round(RATE_HZ), None)
     assert errors_s(matches[back], positions[back]).max() <= 0.3
+    assert all(m.status in ("on_task", "paused") for m in matches[back])
 
 
 @few
@@ -93,7 +94,7 @@ def test_a_phase_done_twice_is_told_once(seed, twice):
 
 
 @few
-@given(seeds, st.integers(1, 6), st.floats(0.5, 2.0))
+@given(seeds, st.integers(1, 6), st.floats(0.4, 2.5))
 def test_k_loops_count_exactly_k_and_half_a_cycle_does_not(seed, loops, pace):
     work = procedure(seed)
     positions = np.arange(0, loops * TICKS, pace) % TICKS
@@ -118,17 +119,19 @@ def test_saving_and_restoring_in_mid_stream_changes_nothing(seed, at):
     work = procedure(seed)
     ref = reference(work)
     embeddings = seen(work, [*cycle(0, 2, 1, 3), *cycle(*range(PHASES))], seed)
+    poses = np.cumsum(np.random.default_rng(seed).normal(size=(len(embeddings), 13, 3)), axis=0)
+    poses[:, :, 2] = 1.0
 
     def run(cut: int | None):
         matcher, detector = SwitchingMatcher(ref), EventDetector(ref)
         out = []
-        for t, embedding in enumerate(embeddings):
+        for t, (embedding, pose) in enumerate(zip(embeddings, poses, strict=True)):
             if t == cut:
                 saved = matcher.state(), detector.state()
                 matcher, detector = SwitchingMatcher(ref), EventDetector(ref)
                 matcher.restore(saved[0])
                 detector.restore(saved[1])
-            match = matcher.step(embedding, 1 / RATE_HZ)
+            match = matcher.step(embedding, 1 / RATE_HZ, pose)
             out.append((match, detector.step(match, t / RATE_HZ, t / RATE_HZ, True)))
         return out
 
@@ -152,6 +155,26 @@ def test_another_frame_rate_and_dropped_frames_leave_the_phases_as_they_are(seed
 
 
 @few
+@given(seeds, st.integers(0, 3))
+def test_frames_seen_twice_leave_the_phases_as_they_are(seed, times):
+    """A camera that delivers the same frame again, at the same time or a little later."""
+    work = procedure(seed)
+    positions = np.arange(2 * TICKS) % TICKS
+    rng = np.random.default_rng(seed)
+    matcher = SwitchingMatcher(reference(work))
+    said = []
+    for embedding in seen(work, positions, seed):
+        again = times if rng.random() < 0.2 else 0
+        later_s = 0.2 / RATE_HZ if again else 0.0
+        match = matcher.step(embedding, 1 / RATE_HZ - again * later_s * 0.5)
+        for _ in range(again):
+            match = matcher.step(embedding, later_s * 0.5)
+        said.append(match.phase)
+    expected = positions // (TICKS // PHASES)
+    assert (np.array(said) == expected)[30:].mean() >= 0.95
+
+
+@few
 @given(seeds, st.integers(50, 350))
 def test_the_future_never_changes_the_past(seed, cut):
     work = procedure(seed)
@@ -165,7 +188,8 @@ def test_the_future_never_changes_the_past(seed, cut):
 @given(seeds)
 def test_noise_alone_brings_no_cycle_and_no_alert(seed):
     work = procedure(seed)
-    assert events_of(reference(work), seen(work, [NOBODY] * 600, seed)) == []
+    two_minutes = round(120 * RATE_HZ)  # longer than it takes to forget how alike somebody looked
+    assert events_of(reference(work), seen(work, [NOBODY] * two_minutes, seed)) == []
 
 
 @few

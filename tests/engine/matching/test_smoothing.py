@@ -58,7 +58,8 @@ def test_it_is_smoothing_by_the_book(seed, ticks):
         off, idle = rng.random(COUNT).astype(np.float32), rng.random()
         on = np.outer([0.2, 0.5, 0.3], rng.random(COUNT)).astype(np.float32)
         likelihood, at_home = rng.random(COUNT).astype(np.float32), rng.random()
-        lag.push(on, off, idle, likelihood, at_home, np.array([0.0, 1.0, 2.4]), np.array([odds[name] for name in ODDS]))
+        spread = lag.spread(np.array([0.0, 1.0, 2.4]))
+        lag.push(on, off, idle, likelihood, at_home, spread, np.array([odds[name] for name in ODDS]))
         before.append(np.concatenate([on.sum(axis=0), off, [idle]]))
         evidences.append(np.concatenate([likelihood, np.ones(COUNT), [at_home]]))
     matrix = chain(shares, odds, land, begin)
@@ -72,7 +73,7 @@ def test_before_it_is_full_it_looks_back_as_far_as_there_is():
     even = np.full(4, 0.25, np.float32)
     lag = FixedLag(4, 5, 1, even, even)
     for tick in range(1, 8):
-        lag.push(even[None], even, 0.0, even, 1.0, np.ones(1), np.zeros(8))
+        lag.push(even[None], even, 0.0, even, 1.0, lag.spread(np.ones(1)), np.zeros(8))
         assert lag.filled == min(tick, 5)
 
 

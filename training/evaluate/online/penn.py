@@ -136,12 +136,14 @@ def reference_of(references: Sequence[Recording], bundle: Bundle, cyclic: bool) 
     return build_reference(demos, marked[0], bundle, cyclic)
 
 
-def follow(reference: Reference, embeddings: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-    """The matcher over a stream: `phase` (T,) as labelled, `at_work` (T,), `confidence` (T,)."""
+def follow(
+    reference: Reference, embeddings: NDArray[np.float32], poses: NDArray[np.float32]
+) -> dict[str, NDArray[Any]]:
+    """The matcher over a stream (T, D) and its poses (T, K, 3): `phase` (T,) as labelled, `at_work` (T,), `confidence` (T,)."""
     matcher = SwitchingMatcher(reference)
     labels = np.array([int(phase.name.split(".")[0]) for phase in reference.info.phases])
     dt_s = 1 / reference.info.rate_hz
-    matches = [matcher.step(embedding, dt_s) for embedding in embeddings]
+    matches = [matcher.step(embedding, dt_s, pose) for embedding, pose in zip(embeddings, poses, strict=True)]
     return {
         "phase": labels[[match.phase for match in matches]],
         "at_work": np.array([match.status in ("on_task", "paused") for match in matches]),
@@ -159,7 +161,7 @@ def judge_action(task: ActionTask, bundle: Bundle, matchmaker: str | None) -> di
             for space in ("lockstep", "keypoints"):
                 reference = reference_of([r[space] for r in draw[:count]], bundle, task.cyclic)
                 for followed in task.streams:
-                    told = follow(reference, followed.spaces[space])
+                    told = follow(reference, followed.spaces[space], followed.stream.poses[followed.newest])
                     truth = followed.phases
                     working = truth >= 0
                     hits[space].append(float((told["phase"] == truth)[working].mean()))

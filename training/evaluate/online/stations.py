@@ -39,6 +39,8 @@ JITTER_PX = 2.5
 TRAIL_S = 3.0
 """The camera goes on for this long after the recording, the operator standing as they stood: what is told of its end counts, what
 is said of these ticks does not."""
+CHANGING_S = 1.0
+"""Rates "settled" leave out this much around each change between working and not: turning away takes that long."""
 SLACK_S = 2.0
 """A told event may lie this far outside the span in which it happened."""
 TOLD = {"phase_skipped": "skip", "phase_repeated": "repeat", "phase_out_of_order": "swap"}
@@ -217,6 +219,10 @@ def score(followings: list[Followed]) -> dict[str, Any]:
         at["aligned"].append((error <= scores.ALIGNED_S)[told_work])
         at["missed_absence"].append(~away[np.isin(status, ("off_task", "idle"))])
         at["false_absence"].append(away[at_work])
+        changed = f.times_s[1:][np.diff(at_work.astype(int)) != 0]
+        far = np.abs(f.times_s[:, None] - changed).min(axis=1, initial=np.inf) > CHANGING_S
+        at["missed_absence_settled"].append(~away[np.isin(status, ("off_task", "idle")) & far])
+        at["false_absence_settled"].append(away[at_work & far])
         told_phase = np.where(away, -1, f.phase)
         for overlap in scores.OVERLAPS:
             counts[f"f1@{overlap}"].append(scores.segmental_f1(f.true_phase, told_phase, overlap / 100))
@@ -249,6 +255,10 @@ def score(followings: list[Followed]) -> dict[str, Any]:
         if len(joined["missed_absence"])
         else None,
         "off_task_false_positive_rate": float(joined["false_absence"].mean()),
+        "off_task_true_positive_rate_settled": float(1 - joined["missed_absence_settled"].mean())
+        if len(joined["missed_absence_settled"])
+        else None,
+        "off_task_false_positive_rate_settled": float(joined["false_absence_settled"].mean()),
         "stations": len(followings),
         "hours": hours,
     }
@@ -270,6 +280,21 @@ def _deviations(truth: Truth, kind: str) -> list[TruthEvent]:
     return [replace(first[cycle], end_s=last[cycle].end_s) for cycle in sorted(first)]
 
 
+def settled_s(truth: Truth, deviation: TruthEvent) -> float:
+    """When it is certain, to who knows all that has been done so far, that this is a deviation and which.
+
+    A phase left out may be made up for (it would be out of order) until work goes beyond what came instead of it, or the cycle
+    ends; a phase is repeated from the start of its second execution on; of two phases that changed places the earlier one is out
+    of order once it begins.
+    """
+    if deviation.kind == "repeat":
+        return deviation.start_s
+    own = sorted((e for e in truth.events_of("phase") if e.cycle == deviation.cycle), key=lambda e: e.start_s)
+    later = [e.start_s for e in own if e.start_s > deviation.start_s + 1e-6]
+    (cycle_end,) = (e.end_s for e in truth.events_of("cycle") if e.cycle == deviation.cycle)
+    return later[0] if later else cycle_end
+
+
 def _score_events(f: Followed, counts: dict[str, list[Any]]) -> None:
     for kind, truth_kind in TOLD.items():
         true = _deviations(f.truth, truth_kind)
@@ -280,9 +305,9 @@ def _score_events(f: Followed, counts: dict[str, list[Any]]) -> None:
         right = [(i, j) for i, j in pairs if truth_kind == "swap" or told[j].phase == true[i].phase]
         wrong = len(pairs) - len(right)
         counts[truth_kind].append((len(right), len(missed) + wrong, len(false) + wrong))
-        counts["deviation_delay"] += [told[j].noticed_s - true[i].start_s for i, j in right] + [np.inf] * (
-            len(missed) + wrong
-        )
+        never = [np.inf] * (len(missed) + wrong)
+        counts["deviation_delay"] += [told[j].noticed_s - settled_s(f.truth, true[i]) for i, j in right] + never
+        counts["onset_delay"] += [told[j].noticed_s - true[i].start_s for i, j in right] + never
         counts["report_delay"] += [told[j].noticed_s - told[j].time_s for _, j in right]
     true = f.truth.events_of("pause")
     told = [e for e in f.events if e.event == "paused"]
@@ -312,6 +337,7 @@ def _event_figures(counts: dict[str, list[Any]], hours: float) -> dict[str, Any]
         **{f"{kind}_f1": scores.f1(*map(int, total[kind])) for kind in ("skip", "repeat", "swap", "absence")},
         "deviation_f1": scores.f1(*map(int, deviations)),
         "deviation_delay_median_s": _quantile(delays, 0.5),
+        "deviation_delay_from_onset_median_s": _quantile(np.array(counts["onset_delay"]), 0.5),
         "report_delay_median_s": _quantile(np.array(counts["report_delay"]), 0.5),
         "deviations_reported_within_s": scores.within(delays),
         "false_deviations_per_hour": float(deviations[2] / hours),

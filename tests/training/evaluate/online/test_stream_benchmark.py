@@ -79,3 +79,24 @@ def test_a_station_is_followed_and_scored_on_raw_keypoints():
         "station_joints": figures | {"keypoints": figures},
     }
     assert "| phase_accuracy |" in tables.markdown(record)
+
+
+@pytest.mark.parametrize(
+    ("deviation", "certain"),
+    [
+        (Deviation("skip", 1, 1), "inspect"),  # fasten came instead of place; after fasten nobody goes back
+        (Deviation("skip", 3, 1), "end"),
+        (Deviation("skip", 4, 1), "end"),
+        (Deviation("repeat", 2, 1), "second fasten"),
+        (Deviation("swap", 1, 1), "place"),  # fasten was done first
+    ],
+)
+def test_a_deviation_is_certain_when_nothing_can_make_up_for_it(deviation, certain):
+    truth = stations.simulate(StationParams.random(3, cycles=2, deviations=(deviation,)))
+    (told,) = stations._deviations(truth, deviation.kind)
+    phases = [e for e in truth.events_of("phase") if e.cycle == 1]
+    expected = {
+        "end": phases[-1].end_s,
+        "second fasten": [e.start_s for e in phases if e.phase == "fasten"][-1],
+    } | {e.phase: e.start_s for e in phases if e.phase in ("inspect", "place")}
+    assert stations.settled_s(truth, told) == pytest.approx(expected[certain])

@@ -1,0 +1,82 @@
+"""Whether the operator's body stands still: a cue for pauses that comes sooner, and is surer, than a belief that stays where it is.
+
+    poses of the last 0.6 s ─halves' means→ farthest move of any joint ÷ size of the body ─► nats for a pause
+
+Two means of `HALF_S` each are compared, so an estimator's jitter, which changes from frame to frame, hardly counts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+SURE = 0.5
+"""Confidence from which on a joint counts: one that is hidden is guessed anew in every frame."""
+HALF_S = 0.3
+STILL, MOVING = 0.028, 0.05
+"""Moves as shares of the body's size (diagonal of the box around its joints). Tuning stations through the pose estimator: four in five
+ticks of a pause stay below the first, nine in ten of those at work are above the second."""
+FOR_S, AGAINST_S = 4.0, 8.0
+"""Nats that a second of stillness says for a pause, and a second of movement against one: work has its still moments, a pause no
+movement."""
+
+
+class Stillness:
+    """The last poses of one operator, in a ring that is allocated once."""
+
+    def __init__(self, joints: int, rate_hz: float) -> None:
+        self._ring = np.zeros((2 * max(1, round(HALF_S * rate_hz)), joints, 3), np.float32)
+        self.reset()
+        _farthest(self._ring, self._next, SURE)  # compiled, or loaded, before the first live tick needs it
+
+    def reset(self) -> None:
+        self._next = self._filled = 0
+
+    def nats_per_s(self, pose: NDArray[np.floating] | None) -> float:
+        """The next pose (K, 3) → evidence for a pause, from −`AGAINST_S` to `FOR_S`; 0 while nothing can be said."""
+        if pose is None or pose.shape != self._ring.shape[1:] or not (pose[:, 2] > 0).any():
+            self.reset()
+            return 0.0
+        self._ring[self._next] = pose
+        self._next = (self._next + 1) % len(self._ring)
+        self._filled = min(self._filled + 1, len(self._ring))
+        if self._filled < len(self._ring):
+            return 0.0
+        move = _farthest(self._ring, self._next, SURE)
+        return 0.0 if move < 0.0 else float(np.interp(move, (STILL, MOVING), (FOR_S, -AGAINST_S)))
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        return {"still_ring": self._ring.copy(), "still_at": np.array([self._next, self._filled])}
+
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
+        self._ring[:] = state["still_ring"]
+        self._next, self._filled = map(int, state["still_at"])
+
+
+@numba.njit(cache=True)
+def _farthest(ring, oldest, sure):
+    """Farthest move of any joint that was surely seen throughout, between the means of the older and the newer half of `ring`
+    (2H, K, 3), as a share of the body's size; −1 where there is none."""
+    ticks, joints, _ = ring.shape
+    half = ticks // 2
+    farthest, left, right, top, bottom = -1.0, np.inf, -np.inf, np.inf, -np.inf
+    for k in range(joints):
+        before_x = before_y = now_x = now_y = 0.0
+        seen = True
+        for t in range(ticks):
+            x, y, confidence = ring[(oldest + t) % ticks, k]
+            seen = seen and confidence >= sure
+            if t < half:
+                before_x, before_y = before_x + x, before_y + y
+            else:
+                now_x, now_y = now_x + x, now_y + y
+        if not seen:
+            continue
+        now_x, now_y = now_x / half, now_y / half
+        farthest = max(farthest, np.hypot(now_x - before_x / half, now_y - before_y / half))
+        left, right, top, bottom = min(left, now_x), max(right, now_x), min(top, now_y), max(bottom, now_y)
+    size = np.hypot(right - left, bottom - top) if farthest >= 0.0 else 0.0
+    return farthest / size if size > 0.0 else -1.0
