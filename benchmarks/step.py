@@ -54,7 +54,7 @@ class StepFigures:
         return {
             "step": {
                 name: {
-                    str(batch): {f"p{q}_ms": round(self.percentile(name, batch, q), 4) for q in (50, 95, 99)}
+                    str(batch): {f"p{q}_ms": round(self.percentile(name, batch, q), 4) for q in (10, 50, 95, 99)}
                     | {
                         "ticks": len(samples),
                         "station_ticks_per_s": round(1000 * batch / self.percentile(name, batch, 50), 1),

@@ -64,6 +64,12 @@ def main(arguments: list[str] | None = None) -> None:
     except LockstepError as error:
         typer.secho(f"lockstep: {error}", fg="red", err=True)
         sys.exit(2)
+    except OSError as error:  # a full disk, a folder that is none: no part of Lockstep knows better than the user
+        if error.filename is None:
+            raise
+        place, reason = error.filename, error.strerror or str(error)
+        typer.secho(f"lockstep: cannot use {place}: {reason}. Free space, or name another place.", fg="red", err=True)
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from engine.bundle import Bundle, BundleInfo, Tensor, file_sha256
@@ -52,10 +55,8 @@ def write_bundle(
             expected="a new folder, an empty one, or a bundle",
             next_step="Choose another folder with -o.",
         )
-    folder.parent.mkdir(parents=True, exist_ok=True)
     config = net.config
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-        place = Path(scratch)
+    with scratch_beside(folder) as place:
         weights = {key: tensor.detach().cpu().contiguous() for key, tensor in net.state_dict().items()}
         save_file(weights, place / WEIGHTS)
         (place / WEIGHTS).chmod(0o644)
@@ -91,6 +92,23 @@ def write_bundle(
         place.rename(folder)
         place.mkdir()  # what the temporary folder expects to remove
     return Bundle(folder)
+
+
+@contextmanager
+def scratch_beside(folder: Path) -> Iterator[Path]:
+    """An empty folder on the same disk, to be renamed to `folder` when all is written. Raises BundleError: cannot write."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+            yield Path(scratch)
+    except (OSError, SafetensorError) as error:
+        reasons = error.args[0] if isinstance(error, shutil.Error) else [[str(error)]]
+        raise BundleError(
+            f"cannot write the bundle {folder}",
+            expected="free space and the right to write there",
+            found=str(reasons[0][-1]),
+            next_step="Free space, or choose another folder with -o.",
+        ) from error
 
 
 class _WeightIndex:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import onnx
 
 from engine.bundle import Bundle, file_sha256
 from engine.errors import BundleError
+from export.bundle import scratch_beside
 
 TYPES = {"fp16": onnx.TensorProto.FLOAT16, "bf16": onnx.TensorProto.BFLOAT16}
 PRODUCTS = ("MatMul", "Gemm")
@@ -127,9 +127,8 @@ def _rewritten(
     """A copy whose graphs are changed in place by `change`, and whose sheet `differs`."""
     if folder.exists():
         raise BundleError(f"{folder} exists already", expected="a new folder", next_step="Choose another with -o.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-        place = Path(scratch) / "bundle"
+    with scratch_beside(folder) as scratch:
+        place = scratch / "bundle"
         shutil.copytree(bundle.folder, place, ignore=shutil.ignore_patterns("*.md"))
         graphs = [file for file in (bundle.info.step_file, bundle.info.sequence_file) if file]
         for file in graphs:

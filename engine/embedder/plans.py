@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import platform
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -97,7 +98,8 @@ def store_plan(request: EngineRequest, plan: bytes) -> Path:
         sheet = asdict(request) | {"sha256": hashlib.sha256(plan).hexdigest(), "bytes": len(plan)}
         sheet_path(path).write_text(json.dumps(sheet, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise EngineBuildError(
             f"cannot keep the engine in {path.parent}",
             expected=f"{len(plan) / 1e6:.0f} MB of free space and the right to write there",

@@ -69,6 +69,13 @@ def test_export_of_something_that_is_no_checkpoint_is_one_line(tmp_path, capsys)
     assert "cannot read the checkpoint" in capsys.readouterr().err and not (tmp_path / "bundle").exists()
 
 
+def test_a_file_that_cannot_be_written_is_one_line(tiny_bundle, tracks, tmp_path, capsys) -> None:
+    figures = tmp_path / "nowhere" / "parity.json"
+    assert lockstep("parity", tiny_bundle.folder, tiny_bundle.folder, "--data", tracks, "--json", figures) == 2
+    said = capsys.readouterr().err
+    assert str(figures) in said and "No such file or directory" in said and len(said.splitlines()) == 1
+
+
 def test_export_to_an_engine_prints_where_it_is(tiny_bundle, tmp_path, monkeypatch, capsys) -> None:
     pytest.importorskip("onnx")
     pytest.importorskip("tensorrt_rtx")

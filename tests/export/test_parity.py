@@ -174,6 +174,28 @@ def test_a_bundle_never_overwrites_a_folder_that_is_none(tiny_bundle, tmp_path) 
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
+@pytest.mark.parametrize("what", ["checkpoint", "precision"])
+def test_a_full_disk_is_an_error_that_says_so_and_leaves_nothing_behind(tiny_bundle, tmp_path, what: str) -> None:
+    """A limit on the size of files stands in for the disk."""
+    import resource
+    import signal
+
+    limits, action = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    net = load_net(tiny_bundle)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+        with pytest.raises(BundleError, match="cannot write the bundle") as caught:
+            if what == "checkpoint":
+                write_bundle(net, tmp_path / "full", name="full", crop={})
+            else:
+                write_precision(tiny_bundle, tmp_path / "full", "fp16", "full")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, action)
+    assert "large" in caught.value.found and "-o" in caught.value.next_step
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_graphs_hold_no_path_of_the_machine_that_exported_and_share_their_weights(tiny_bundle) -> None:
     from pathlib import Path
 

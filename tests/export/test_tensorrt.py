@@ -147,6 +147,15 @@ def test_a_full_disk_is_an_error_that_says_so_and_leaves_nothing_behind(tiny_bun
     assert list((own_cache / "engines").iterdir()) == []
 
 
+@needs_rtx
+def test_a_cache_that_is_no_folder_is_an_error_that_says_so(tiny_bundle, tmp_path, monkeypatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("LOCKSTEP_CACHE", str(tmp_path / "file"))
+    with pytest.raises(EngineBuildError, match="Not a directory") as caught:
+        store_plan(engine_request(tiny_bundle, "tensorrt-rtx", "fp32", "sm89"), b"plan")
+    assert "LOCKSTEP_CACHE" in caught.value.next_step
+
+
 @pytest.mark.skipif(first_gpu() is None, reason="needs an NVIDIA GPU")
 @pytest.mark.parametrize("kind", ["tensorrt", "tensorrt-rtx"])
 def test_an_engine_computes_what_onnxruntime_computes(tiny_bundle, walk, kind: str) -> None:

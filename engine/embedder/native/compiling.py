@@ -57,12 +57,29 @@ def forget() -> None:
 
 
 def compile_apart(bundle: Bundle) -> None:
-    """Has another process compile, at low priority, and waits for it. Raises EngineBuildError."""
+    """Has another process compile, at low priority, and waits for it. Raises EngineBuildError.
+
+    One at a time on this machine: whoever waited finds the code ready. The compiling process holds the lock as well, so
+    it keeps it should this one end before.
+    """
+    import fcntl
+
     command = [sys.executable, "-m", "engine.embedder.native.compiling", str(bundle.folder)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_S)
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        with (cache_folder() / "compiling.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if is_compiled():
+                return
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=LONGEST_S, pass_fds=(lock.fileno(),)
+            )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise EngineBuildError("the step could not be compiled", found=str(error)) from error
+        raise EngineBuildError(
+            "the step could not be compiled",
+            found=str(error),
+            next_step="Set `runtime: onnxruntime` to do without.",
+        ) from error
     if done.returncode:
         raise EngineBuildError(
             "the step could not be compiled for this processor",
@@ -71,21 +88,11 @@ def compile_apart(bundle: Bundle) -> None:
         )
 
 
-def _main(folder: Path) -> None:
-    """One process at a time: those that come meanwhile find the code ready."""
-    import fcntl
-
+if __name__ == "__main__":
     from engine.embedder.native.runtime import NativeRuntime
 
     os.nice(_NICE)
-    cache_folder().mkdir(parents=True, exist_ok=True)
-    with (cache_folder() / "compiling.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        NativeRuntime(Bundle(folder))
-
-
-if __name__ == "__main__":
     try:
-        _main(Path(sys.argv[1]))
-    except (LockstepError, OSError) as error:
+        NativeRuntime(Bundle(Path(sys.argv[1])))
+    except LockstepError as error:
         sys.exit(str(error))

@@ -13,14 +13,14 @@ from engine.embedder.base import Arrays
 from engine.embedder.native.compiling import forget, mark
 from engine.embedder.native.products import LANES, ROWS, STRIP, padded
 from engine.embedder.native.weights import Weights, load_weights
-from engine.errors import BundleError, EngineBuildError
+from engine.errors import EngineBuildError
 from models import skeleton
 
 
 class NativeRuntime:
     """Compiles on first use (ten seconds; kept on disk: see `compiling`).
 
-    Raises EngineBuildError: a network that it does not run, no compiler, nowhere to write; BundleError.
+    Raises EngineBuildError: a network that it does not run, weights that are not its own, no compiler, nowhere to write.
     """
 
     precision = "fp32"
@@ -48,11 +48,11 @@ class NativeRuntime:
         kept = {name: array.shape for name, array in lanes.state(0).items()}
         described = {tensor.name: tensor.shape for tensor in bundle.info.state}
         if kept != described:
-            raise BundleError(
+            raise EngineBuildError(
                 f"the network of bundle {bundle.info.name} is not the one that its state belongs to",
                 expected=str(kept),
                 found=str(described),
-                next_step="Export the bundle again.",
+                next_step="Use the onnxruntime runtime, or export the bundle again.",
             )
 
     def lanes(self, batch: int = 1) -> NativeLanes:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from engine.bundle import Bundle
 from engine.embedder.native.products import pack, padded
-from engine.errors import BundleError, EngineBuildError
+from engine.errors import EngineBuildError
 from models import skeleton
 
 Floats = NDArray[np.float32]
@@ -53,8 +53,34 @@ class Weights:
     embedding_dim: int
 
 
+UNDERSTOOD = frozenset(
+    [
+        "layout",
+        "rate_hz",
+        "heatmaps",
+        "grid",
+        "patch",
+        "sigma",
+        "motion",
+        "width",
+        "heads",
+        "mlp_ratio",
+        "spatial_depth",
+        "temporal_depth",
+        "temporal",
+        "positions",
+        "window",
+        "cross_attention_depth",
+        "projection",
+        "embedding_dim",
+        "dropout",
+    ]
+)
+"""Parts of a network (`models.lockstep_net.NetConfig`) that the compiled step has, refuses or need not have."""
+
+
 def load_weights(bundle: Bundle) -> Weights:
-    """Raises EngineBuildError for a network that the compiled step does not run, BundleError for one that is none."""
+    """Raises EngineBuildError for a network that the compiled step does not run, or whose weights are not what they should be."""
     if reason := unsupported(bundle):
         raise EngineBuildError(
             f"the native runtime does not run bundle {bundle.info.name}",
@@ -67,10 +93,11 @@ def load_weights(bundle: Bundle) -> Weights:
     try:
         return _arrange(bundle, tensors)
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise BundleError(
-            f"the network of bundle {bundle.info.name} is not one that this version knows",
+        raise EngineBuildError(
+            f"the native runtime does not know the network of bundle {bundle.info.name}",
+            expected="weights of the network that bundle.json describes",
             found=f"{type(error).__name__}: {error}",
-            next_step="Upgrade lockstep, or export the bundle again.",
+            next_step="Use the onnxruntime runtime, or export the bundle again.",
         ) from error
 
 
@@ -81,6 +108,8 @@ def unsupported(bundle: Bundle) -> str:
         return "no weights but those inside the graph"
     if info.precision != "fp32":
         return info.precision
+    if unknown := sorted(set(network) - UNDERSTOOD):
+        return f"a network with {', '.join(unknown)}"
     if network.get("temporal") != "causal":
         return f"temporal: {network.get('temporal')}"
     return "cross-attention" if network.get("cross_attention_depth") else ""
@@ -90,7 +119,7 @@ class _Tensors:
     """The float32 tensors of a safetensors file: eight bytes of header length, a JSON header, the data."""
 
     def __init__(self, path: Path) -> None:
-        """Raises BundleError."""
+        """Raises EngineBuildError."""
         try:
             raw = path.read_bytes()
             size = int.from_bytes(raw[:8], "little")
@@ -102,7 +131,7 @@ class _Tensors:
                 if entry["dtype"] == "F32":
                     self._arrays[name] = np.frombuffer(raw[start:end], np.float32).reshape(entry["shape"]).copy()
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise BundleError(
+            raise EngineBuildError(
                 f"cannot read the weights in {path}",
                 expected="safetensors",
                 found=str(error),

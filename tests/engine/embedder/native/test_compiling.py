@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -130,8 +132,32 @@ def test_a_full_disk_while_compiling_is_an_error_with_a_next_step(tiny_bundle, t
 
 
 def test_the_command_that_compiles_says_in_one_line_what_is_wrong(tmp_path, monkeypatch) -> None:
-    from types import SimpleNamespace
-
+    monkeypatch.setattr(compiling, "is_compiled", lambda: False)
     with pytest.raises(EngineBuildError, match="no bundle at") as caught:
         compiling.compile_apart(SimpleNamespace(folder=tmp_path / "nowhere"))
     assert caught.value.next_step
+
+
+def test_stations_that_start_together_compile_once(tiny_bundle, tmp_path, monkeypatch) -> None:
+    """The first is compiling, as the lock says; the second waits, and then finds the code ready instead of compiling."""
+    import fcntl
+
+    monkeypatch.setenv("LOCKSTEP_CACHE", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", "/bin/false")  # compiling again would fail
+    ready = threading.Event()
+    monkeypatch.setattr(compiling, "is_compiled", ready.is_set)
+    with (tmp_path / "compiling.lock").open("w") as first:
+        fcntl.flock(first, fcntl.LOCK_EX)
+        failures: list[EngineBuildError] = []
+
+        def second() -> None:
+            try:
+                compiling.compile_apart(tiny_bundle)
+            except EngineBuildError as error:
+                failures.append(error)
+
+        thread = threading.Thread(target=second)
+        thread.start()
+        ready.set()
+    thread.join(60)
+    assert not thread.is_alive() and not failures

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from engine.embedder import open_embedder  # noqa: E402
 from engine.embedder.native import products, runtime, weights  # noqa: E402
 from engine.embedder.native.runtime import NativeRuntime  # noqa: E402
 from engine.embedder.opening import open_runtime  # noqa: E402
-from engine.errors import BundleError, EngineBuildError  # noqa: E402
+from engine.errors import EngineBuildError  # noqa: E402
 from models.live_step import LiveStep  # noqa: E402
 from models.lockstep_net import LockstepNet, NetConfig  # noqa: E402
 
@@ -168,6 +169,7 @@ def altered(
         ({}, {"cross_attention_depth": 1}, "cross-attention"),
         ({"precision": "fp16"}, {}, "fp16"),
         ({"weights_file": None}, {}, "no weights"),
+        ({}, {"gating": "of the future"}, "a network with gating"),
     ],
 )
 def test_what_it_does_not_run_is_named_and_auto_takes_the_next(
@@ -180,6 +182,11 @@ def test_what_it_does_not_run_is_named_and_auto_takes_the_next(
     assert open_runtime(bundle).name.startswith("onnxruntime")
 
 
+def test_no_part_of_a_network_is_overlooked() -> None:
+    """Whoever adds one must teach it to the compiled step, or have it refused there."""
+    assert {field.name for field in fields(NetConfig)} == weights.UNDERSTOOD
+
+
 @pytest.mark.parametrize(
     "network",
     [
@@ -189,14 +196,16 @@ def test_what_it_does_not_run_is_named_and_auto_takes_the_next(
     ],
 )  # fmt: skip
 def test_weights_that_are_not_those_of_the_network_are_refused(tiny_bundle, tmp_path, network: dict) -> None:
-    with pytest.raises(BundleError) as caught:
-        NativeRuntime(altered(tiny_bundle, tmp_path / "other", network=network))
+    bundle = altered(tiny_bundle, tmp_path / "other", network=network)
+    with pytest.raises(EngineBuildError) as caught:
+        NativeRuntime(bundle)
     assert caught.value.next_step
+    assert open_runtime(bundle).name.startswith("onnxruntime"), "the graph is as good as ever"
 
 
 @pytest.mark.parametrize("keep", [0, 4, 200, 60_000])
 def test_truncated_weights_are_refused(tiny_bundle, tmp_path, keep: int) -> None:
     raw = (tiny_bundle.folder / "model.safetensors").read_bytes()
     assert keep < len(raw)
-    with pytest.raises(BundleError, match=r"cannot read the weights|not one that this version knows"):
+    with pytest.raises(EngineBuildError, match=r"cannot read the weights|does not know the network"):
         NativeRuntime(altered(tiny_bundle, tmp_path / "other", raw=raw[:keep]))
