@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 PUBLISH = "tcp://127.0.0.1:5560"
 REQUESTS = "tcp://127.0.0.1:5561"
 HEARTBEAT_S = 1.0
+REVOKED_S = 1.0
+"""How often the allow-list is looked at for keys that are gone."""
 HELLO_EVERY = 5
 """Heartbeats between two repetitions of hello, for late joiners that only listen."""
 REBIND_S = 5.0
@@ -43,7 +45,7 @@ log = logging.getLogger("lockstep.bus")
 class Publisher:
     """Publishes one station. Raises BusError: address taken, malformed, or beyond loopback without keys.
 
-    Thread-safe; a thread of its own sends the heartbeat and answers requests, so a silent station is still heard.
+    Thread-safe; threads of its own send the heartbeat and answer requests, so a silent station is still heard.
 
         with Publisher(Journal("bench-1", Store("sqlite://"))) as bus:
             bus.hello(hello)
@@ -80,8 +82,13 @@ class Publisher:
             raise
         self.address = self._publish.getsockopt_string(zmq.LAST_ENDPOINT)
         self.request_address = self._requests.getsockopt_string(zmq.LAST_ENDPOINT) if self._requests else None
-        self._thread = threading.Thread(target=self._serve, name="bus", daemon=True)
-        self._thread.start()
+        # Two, because a request for stored events waits for the store, and heartbeats tell of a store that does not answer.
+        self._threads = [
+            threading.Thread(target=work, name=f"bus {name}", daemon=True)
+            for name, work in (("heartbeat", self._beat_on), ("requests", self._serve))
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def _bind(self, kind: int, address: str) -> zmq.Socket[bytes]:
         self._access.check(address)
@@ -122,7 +129,8 @@ class Publisher:
         if self._closing.is_set():
             return
         self._closing.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
         self._publish.close()
         if self._requests:
             self._requests.close()
@@ -175,22 +183,28 @@ class Publisher:
                 self._publish.send(wire.pack(self._waiting.popleft()))
 
     def _serve(self) -> None:
-        beats, due_s = 0, time.monotonic()
+        due_s = time.monotonic()
         while not self._closing.is_set():
             if time.monotonic() >= due_s:
-                due_s = time.monotonic() + HEARTBEAT_S
-                self._beat(beats)
-                beats += 1
+                due_s = time.monotonic() + REVOKED_S
+                self._shut_out_the_revoked()
             # Wakes up a few times a second to notice that it is to close.
             if self._requests is None:
                 self._closing.wait(0.2)
             elif self._requests.poll(200):
                 self._answer(self._requests)
 
+    def _beat_on(self) -> None:
+        beats = 0
+        while True:
+            self._beat(beats)
+            beats += 1
+            if self._closing.wait(HEARTBEAT_S):
+                return
+
     def _beat(self, beats: int) -> None:
         journal = self.journal
         journal.flush()
-        self._shut_out_the_revoked()
         self._release()
         health = {**self.health, **({"store": journal.trouble} if journal.trouble else {})}
         self._send(

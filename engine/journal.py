@@ -92,10 +92,10 @@ class Journal:
 
     def catch_up(self) -> int:
         """Number of the newest event stored, by whomever."""
+        _, newest = self.store.bounds(self.station)  # may take long: nobody waits for it
         with self._turn:
             if not self._backlog:
-                _, self._last = self.store.bounds(self.station)
-                self._stored = self._last
+                self._stored = self._last = max(self._last, newest)
             return self._stored
 
     def _store(self) -> None:

@@ -105,6 +105,10 @@ class Ear:
         enough = len(self.ticks) + ticks
         self.until(lambda: len(self.ticks) >= enough, "no states")
 
+    def health(self):
+        """Part → trouble, as the last heartbeat has it."""
+        return self.bus.heartbeat.health if self.bus.heartbeat else {}
+
     def told(self, *kinds):
         """Events of these kinds so far."""
         return [event for event in self.events if event.event in kinds]

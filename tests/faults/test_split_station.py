@@ -20,7 +20,7 @@ def essence(events):
 
 
 def test_a_recording_followed_through_kills_of_every_stage_gives_the_events_of_an_undisturbed_run(start):
-    running = start(cycles=20, policy="every")
+    running = start(cycles=10, policy="every")
     rng = random.Random(0)
     killed = []
     for stage in ("align", "pose", "capture", "publish", "pose", "align"):
