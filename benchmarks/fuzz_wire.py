@@ -34,7 +34,7 @@ MARK = Mark("film", 3)
 FRAME = Item(
     "film", 4, shape=(2, 2, 3), size=(2, 2), notice=("stream_lost", "unplugged", 1.0), spent_ms=(("pose", 1.0),)
 )
-STRANGE = (
+STRANGE: tuple[Any, ...] = (
     None,
     True,
     -1,

@@ -126,7 +126,7 @@ def learn(streams: Sequence[Seen], cyclic: Sequence[bool], target: str, steps: i
             wanted = (-0.5 * (distance / SIGMA) ** 2).softmax(-1)
             loss = -(wanted * logits.log_softmax(-1)).sum(-1)[~share.isnan()].mean()
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimiser.step()
         schedule.step()

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from engine.compiled import compiled
 
 SURE = 0.5
 """Confidence from which on a joint counts: one that is hidden is guessed anew in every frame."""
@@ -56,7 +57,7 @@ class Stillness:
         self._next, self._filled = map(int, state["still_at"])
 
 
-@numba.njit(cache=True)
+@compiled()
 def _farthest(ring, oldest, sure):
     """Farthest move of any joint that was surely seen throughout, between the means of the older and the newer half of `ring`
     (2H, K, 3), as a share of the body's size; −1 where there is none."""
