@@ -13,10 +13,9 @@ from training.evaluate.controls import CONTROLS
 from training.evaluate.networks import bundle_features, network_features, untrained
 from training.evaluate.offline import Candidate
 
-FULL = f"{DEFAULT}-full"
-"""The shipped bundle of full attention without a clock: for whole recordings."""
-CLOCK = f"{DEFAULT}-clock"
-"""The shipped bundle of full attention with absolute positions, as published: what the paper's protocol is meant for."""
+SPORTS, FULL, CLOCK = f"{DEFAULT}-sports", f"{DEFAULT}-full", f"{DEFAULT}-clock"
+"""Shipped beside the default: trained on for streams of other people; full attention for whole recordings; the same with
+absolute positions, as published."""
 
 
 @dataclass
@@ -39,9 +38,8 @@ class Lineup:
 def line_up(bundle: str | None, checkpoint: Path | None, seed: int) -> Lineup:
     """The model with its controls. Neither a bundle nor a checkpoint given: the shipped models.
 
-    Of the shipped ones `lockstep` is the model with a clock in the paper's protocol and the causal model on streams; each
-    is in the other table too, under its own name, and full attention without a clock is in both.
-    Raises BundleError, DataError.
+    Of the shipped ones `lockstep` is full attention in the paper's protocol and the default on streams; each is in the other
+    table too, under its own name. Raises BundleError, DataError.
     """
     lineup = Lineup()
     if checkpoint is not None:
@@ -49,9 +47,10 @@ def line_up(bundle: str | None, checkpoint: Path | None, seed: int) -> Lineup:
     elif bundle is not None:
         _add_bundle(lineup, open_bundle(bundle), seed, paper="lockstep", clock_free="lockstep")
     else:
-        _add_bundle(lineup, open_bundle(CLOCK), seed, 1, paper="lockstep", clock_free="lockstep_clock")
-        _add_bundle(lineup, open_bundle(FULL), seed, paper="lockstep_full", clock_free="lockstep_full")
+        _add_bundle(lineup, open_bundle(FULL), seed, paper="lockstep", clock_free="lockstep_full")
+        _add_bundle(lineup, open_bundle(CLOCK), seed, 1, paper="lockstep_clock", clock_free="lockstep_clock")
         _add_bundle(lineup, open_bundle(DEFAULT), seed, paper="lockstep_causal", clock_free="lockstep")
+        _add_bundle(lineup, open_bundle(SPORTS), seed, clock_free="lockstep_sports")
     for name, features in CONTROLS.items():
         lineup.add(name, Candidate(features), f"control: {name}", paper=name, clock_free=name)
     return lineup
@@ -66,7 +65,7 @@ def _add_bundle(lineup: Lineup, bundle: Bundle, seed: int, stream_seeds: int | N
             found=info.layout,
             next_step="Name a bundle of that layout with --bundle.",
         )
-    candidate = Candidate(bundle_features(bundle, RATE_HZ), stream_seeds=stream_seeds)
+    candidate = Candidate(bundle_features(bundle, RATE_HZ), "paper" in rows, stream_seeds)
     lineup.add(info.name, candidate, f"{bundle!r}, {info.mode}", **rows)
     if info.network:
         from models.lockstep_net import NetConfig
