@@ -87,6 +87,8 @@ def write_bundle(
         (place / "bundle.json").write_text(json.dumps(info.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
         Bundle(place)
         if folder.exists():
+            for card in folder.glob("*.md"):  # written by hand, so it stays
+                shutil.copy2(card, place)
             shutil.rmtree(folder)
         place.chmod(0o755)
         place.rename(folder)

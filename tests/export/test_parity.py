@@ -174,6 +174,14 @@ def test_a_bundle_never_overwrites_a_folder_that_is_none(tiny_bundle, tmp_path) 
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
+def test_a_bundle_exported_again_keeps_its_card(tiny_bundle, tmp_path) -> None:
+    net, folder = load_net(tiny_bundle), tmp_path / "again"
+    write_bundle(net, folder, name="again", crop={})
+    (folder / "README.md").write_text("# again")
+    write_bundle(net, folder, name="again", crop={})
+    assert (folder / "README.md").read_text() == "# again"
+
+
 @pytest.mark.parametrize("what", ["checkpoint", "precision"])
 def test_a_full_disk_is_an_error_that_says_so_and_leaves_nothing_behind(tiny_bundle, tmp_path, what: str) -> None:
     """A limit on the size of files stands in for the disk."""

@@ -14,7 +14,7 @@ import tempfile
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,10 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.bundle import Bundle
+from engine.embedder.opening import open_runtime
 from engine.errors import DataError
 from engine.matching.building import EmbeddedDemo, build_reference
 from engine.matching.hmm import SwitchingMatcher
 from engine.reference import Reference
+from engine.retakes import retaken
 from training.datasets.base import Clip, Dataset
 from training.evaluate.online import recordings, scores
 from training.evaluate.online.peers import PEERS
@@ -123,6 +125,13 @@ def _task(
             space: Recording(library[i].id, at_ticks, embedded[len(streams) + j], labels)
             for space, embedded in spaces.items()
         }
+    seen = retaken(
+        [EmbeddedDemo(r.name, r.embeddings, r.poses) for r in (known[i]["lockstep"] for i in used)],
+        open_runtime(bundle),
+        name in REPETITIVE,
+    )
+    for i, demo in zip(used, seen, strict=True):
+        known[i]["lockstep"] = replace(known[i]["lockstep"], embeddings=demo.embeddings)
     return ActionTask(name, followed, [[known[i] for i in pick] for pick in picks])
 
 
