@@ -1,6 +1,6 @@
 """From demonstrations to a reference, in one function.
 
-    recording → pose track → bundle's layout → tick grid → embeddings → cut → retakes → alignment and emission → reference
+    recording → pose track → bundle's layout → tick grid → embeddings → cut → alignment and emission → reference
 
 A demonstration is embedded whole and cut afterwards: what precedes the cut is then known to the model and its crop, as
 it is live, where one cycle follows another. The first demonstration is cut where its user says; in the others, unless
@@ -30,7 +30,7 @@ from engine.pose.selection import Region
 from engine.pose.track import PoseTrack
 from engine.reference import Phase, Reference
 from engine.resample import resample_track
-from engine.retakes import retaken
+from engine.retakes import retakes_of
 from engine.sources.base import Source
 from engine.sources.opening import open_source
 from models import skeleton
@@ -71,7 +71,7 @@ def reference_from_recordings(
 
     `phases` are marked on the first demonstration's own clock (see `engine.phase_marks`) and carried over to the others
     by alignment; None: the whole is one phase. A further demonstration without a cut may show more than the cycle: the
-    stretch most like the first one is taken. Each is embedded as the mean of its retakes. `each_frame` is told which recording has been read up to which second.
+    stretch most like the first one is taken. Each is joined by retakes of itself. `each_frame` is told which recording has been read up to which second.
     Raises SourceError, DataError (recordings), PoseError, ConfigError (phases), BadReference, BundleError.
     """
     if not demonstrations:
@@ -95,7 +95,20 @@ def reference_from_recordings(
             a, b = subsequence.find(embedded[0].embeddings, demo.embeddings)
             embedded[-1] = EmbeddedDemo(demo.name, demo.embeddings[a:b], demo.poses[a:b])
     marks = on_reference_clock(phases, *clock) if phases else None
-    return build_reference(retaken(embedded, embedder.runtime, cyclic), marks, bundle, cyclic=cyclic)
+    return build_with_retakes(embedded, marks, embedder, cyclic=cyclic)
+
+
+def build_with_retakes(
+    demos: Sequence[EmbeddedDemo], phases: Sequence[Phase] | None, embedder: Embedder, *, cyclic: bool = True
+) -> Reference:
+    """As `build_reference`, each demonstration joined by its retakes, which are neither named nor timed: nobody showed them."""
+    takes = [*demos, *retakes_of(demos, embedder, cyclic)]
+    reference = build_reference(takes, phases, embedder.bundle, cyclic=cyclic)
+    info, count = reference.info, len(demos)
+    shown = {"demonstrations": info.demonstrations[:count], "durations_s": info.durations_s[:count]}
+    return Reference(
+        info.model_copy(update=shown), reference.mean, reference.variance, reference.poses, reference.templates
+    )
 
 
 def read_track(

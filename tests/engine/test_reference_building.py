@@ -5,11 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine.embedder import open_embedder
 from engine.errors import BadReference, ConfigError, DataError
 from engine.pose.track import PoseTrack
 from engine.reference import Phase
-from engine.reference_building import Demonstration, embed, reference_from_recordings
+from engine.reference_building import Demonstration, reference_from_recordings
 from engine.sources.rendered import StationParams, simulate
 
 PHASES = [Phase(name="a", start_s=2.0, end_s=3.5), Phase(name="b", start_s=3.5, end_s=6.0, optional=True)]
@@ -48,16 +47,16 @@ def test_phases_alone_say_where_the_cycle_is(track, tiny_bundle):
     assert b.end_s == pytest.approx(reference.duration_s)
 
 
-def test_what_came_before_the_cut_is_known_to_the_model_as_it_is_live(track, tiny_bundle):
-    embedder = open_embedder(tiny_bundle)
-    _, cut = embed(track, Demonstration(track, 2.0, 6.0), embedder)
-    times_s, whole = embed(track, Demonstration(track), embedder)
-    first = int(np.searchsorted(times_s, 2.0 - 1e-6))
-    np.testing.assert_allclose(cut.embeddings, whole.embeddings[first : first + len(cut.embeddings)], atol=1e-5)
+def test_the_cut_is_embedded_as_it_is_live_with_what_came_before(track, tiny_bundle):
+    cut = reference_from_recordings([Demonstration(track, 2.0, 6.0)], tiny_bundle)
+    whole = reference_from_recordings([Demonstration(track)], tiny_bundle)
+    first = round((2.0 - track.times_s[0]) * tiny_bundle.info.rate_hz)
+    np.testing.assert_allclose(cut.templates[0], whole.templates[0][first : first + len(cut)], atol=1e-5)
 
 
-def test_retakes_are_neither_named_nor_timed(track, tiny_bundle):
+def test_a_single_demonstration_is_joined_by_retakes_which_are_neither_named_nor_timed(track, tiny_bundle):
     reference = reference_from_recordings([Demonstration(track, 2.0, 6.0)], tiny_bundle)
+    assert len(reference.templates) > 2
     assert reference.info.demonstrations == ("worker 1",)
     assert reference.info.durations_s == ((pytest.approx(4.0),),)
 

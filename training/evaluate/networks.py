@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from numpy.typing import NDArray
 
 from engine.bundle import Bundle
 from engine.embedder.opening import open_runtime
-from engine.embedder.together import embed_cropped
 from engine.resample import resample_track
 from models.crop import crop_sequence
 from training.evaluate.controls import Features
@@ -89,9 +87,13 @@ def _tick_by_tick(bundle: Bundle) -> _Embed:
     """The live graph. Causal, so what pads the end of a shorter recording cannot reach it."""
     runtime = open_runtime(bundle)
 
-    return lambda recordings: _in_batches(
-        partial(embed_cropped, runtime), recordings, lambda count, longest: count <= _LANES, _cores()
-    )
+    def embed(recordings: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        padded, _ = _stacked(recordings)
+        lanes = runtime.lanes(len(recordings))
+        out = np.stack([lanes.step(padded[:, t]) for t in range(padded.shape[1])], axis=1)
+        return [out[i, : len(poses)] for i, poses in enumerate(recordings)]
+
+    return lambda recordings: _in_batches(embed, recordings, lambda count, longest: count <= _LANES, _cores())
 
 
 def _whole_sequences(bundle: Bundle) -> _Embed:

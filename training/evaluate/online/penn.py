@@ -14,7 +14,7 @@ import tempfile
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,12 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.bundle import Bundle
+from engine.embedder.embedder import StationEmbedder
 from engine.embedder.opening import open_runtime
 from engine.errors import DataError
 from engine.matching.building import EmbeddedDemo, build_reference
 from engine.matching.hmm import SwitchingMatcher
 from engine.reference import Reference
-from engine.retakes import retaken
+from engine.retakes import retakes_of
 from training.datasets.base import Clip, Dataset
 from training.evaluate.online import recordings, scores
 from training.evaluate.online.peers import PEERS
@@ -61,6 +62,8 @@ class ActionTask:
     streams: list[Followed]
     draws: list[list[dict[str, Recording]]]
     """Per draw five references, each in both spaces."""
+    retakes: dict[str, list[EmbeddedDemo]]
+    """Of each reference, by name: a user's reference has them too (`engine.retakes`)."""
 
     @property
     def cyclic(self) -> bool:
@@ -125,24 +128,24 @@ def _task(
             space: Recording(library[i].id, at_ticks, embedded[len(streams) + j], labels)
             for space, embedded in spaces.items()
         }
-    seen = retaken(
-        [EmbeddedDemo(r.name, r.embeddings, r.poses) for r in (known[i]["lockstep"] for i in used)],
-        open_runtime(bundle),
-        name in REPETITIVE,
-    )
-    for i, demo in zip(used, seen, strict=True):
-        known[i]["lockstep"] = replace(known[i]["lockstep"], embeddings=demo.embeddings)
-    return ActionTask(name, followed, [[known[i] for i in pick] for pick in picks])
+    embedder = StationEmbedder(open_runtime(bundle))
+    again = {
+        r.name: retakes_of([EmbeddedDemo(r.name, r.embeddings, r.poses)], embedder, name in REPETITIVE)
+        for r in (recording["lockstep"] for recording in known.values())
+    }
+    return ActionTask(name, followed, [[known[i] for i in pick] for pick in picks], again)
 
 
-def reference_of(references: Sequence[Recording], bundle: Bundle, cyclic: bool) -> Reference:
-    """Lockstep's reference from recordings that are all labelled."""
+def reference_of(
+    references: Sequence[Recording], bundle: Bundle, cyclic: bool, retakes: Sequence[EmbeddedDemo] = ()
+) -> Reference:
+    """Lockstep's reference from recordings that are all labelled, joined by their `retakes`."""
     marked = [recordings.phases_of(r.phases, bundle.info.rate_hz) for r in references]
     demos = [
         EmbeddedDemo(r.name, r.embeddings, r.poses, {phase.name: phase.start_s for phase in phases})
         for r, phases in zip(references, marked, strict=True)
     ]
-    return build_reference(demos, marked[0], bundle, cyclic)
+    return build_reference([*demos, *retakes], marked[0], bundle, cyclic)
 
 
 def follow(
@@ -168,7 +171,9 @@ def judge_action(task: ActionTask, bundle: Bundle, matchmaker: str | None) -> di
         extra: dict[str, list[float]] = defaultdict(list)
         for draw in task.draws:
             for space in ("lockstep", "keypoints"):
-                reference = reference_of([r[space] for r in draw[:count]], bundle, task.cyclic)
+                chosen = [r[space] for r in draw[:count]]
+                again = [take for r in chosen for take in task.retakes[r.name]] if space == "lockstep" else []
+                reference = reference_of(chosen, bundle, task.cyclic, again)
                 for followed in task.streams:
                     told = follow(reference, followed.spaces[space], followed.stream.poses[followed.newest])
                     truth = followed.phases
