@@ -245,9 +245,9 @@ class CycleTracker:
         for phase in map(int, memory.unconfirmed):
             self._tell("phase_skipped", time_s, procedure.phases[phase].name, reason="not confirmed")
         memory.unconfirmed = {}
-        for key, (_, when) in list(record.pending.items()):
-            self._skip(int(key), when)
         if complete:
+            for key, (_, when) in list(record.pending.items()):
+                self._skip(int(key), when)
             for phase in record.missing(procedure):
                 self._skip(phase, min(record.last_work_s, time_s))
             memory.finished += 1
