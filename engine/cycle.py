@@ -17,6 +17,8 @@ BINS_PER_S = 20.0
 MOST_BINS = 600
 ESTABLISHED = 0.35
 """A visit counts once this share of the phase has been passed through: a matcher that slides on for a moment is no visit."""
+ONWARD = 0.45
+"""Or once this share has been with what the live answer adds."""
 HIDING = 1.45
 """A phase that came after a passed one and was gone through this much more slowly than the rest of the cycle took the time of
 both: the passed phase was done then, and looked like it. Tuning stations: 1.6–3.4 where that was so, at most 1.26 where not."""
@@ -134,9 +136,19 @@ class CycleRecord:
         done = [min(self.coverage(procedure, [p]) / whole, 1.0) for p in phases]
         return sum(d * n for d, n in zip(done, lengths, strict=True)) / max(sum(lengths), 1)
 
-    def visit_coverage(self, procedure: Procedure) -> float:
+    def beyond_doubt(self, procedure: Procedure, ahead: int) -> bool:
+        """Enough of the current phase has been passed through for the visit to count.
+
+        `ahead`: bin where work is by now, as the live answer has it. It is believed sooner of a phase that has not been done
+        yet: most wrong turns of the live answer go back.
+        """
         low, high = procedure.spans[self.current]
-        return sum(self.visit[low:high]) / (high - low)
+        seen = sum(self.visit[low:high])
+        if seen >= ESTABLISHED * (high - low):
+            return True
+        last = next((b for b in range(high - 1, low - 1, -1) if self.visit[b]), low)
+        onward = max(min(ahead, high - 1) - last, 0)
+        return self.current not in self.order and seen + onward >= ONWARD * (high - low)
 
     def establish(self, procedure: Procedure, time_s: float) -> list[tuple[EventKind, int, float]]:
         """The current visit is now beyond doubt: what that says about order, as (kind, phase, when)."""
@@ -171,7 +183,9 @@ class CycleRecord:
 
     def _hides_another(self, procedure: Procedure) -> bool:
         """The current phase has taken too long for what it has come through: see `HIDING`."""
-        passed_s = [procedure.duration_s / procedure.bins * sum(self.covered[low:high]) for low, high in procedure.spans]
+        passed_s = [
+            procedure.duration_s / procedure.bins * sum(self.covered[low:high]) for low, high in procedure.spans
+        ]
         others = [p for p in set(self.order) if p != self.current]
         pace = (sum(self.dwell_s[p] for p in others) + PACE_PRIOR_S) / (sum(passed_s[p] for p in others) + PACE_PRIOR_S)
         return self.dwell_s[self.current] > HIDING * pace * passed_s[self.current]
