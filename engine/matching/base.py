@@ -35,7 +35,7 @@ class Match:
     rate: float
     """Live speed over reference speed."""
     confidence: float
-    """Posterior mass within ±0.5 s of the mode."""
+    """Probability of being within ±0.5 s of the mode, as often as it has been found right; off task or idle: belief in that."""
     status: Literal["on_task", "paused", "off_task", "idle", "lost"]
     eta_s: float | None
     """Seconds to the end of the cycle at the present rate; None when not on task."""
