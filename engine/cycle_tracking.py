@@ -338,6 +338,8 @@ class CycleTracker:
         record, phase = self._record, self._record.current
         if phase < 0:
             return
+        if record.established:
+            record.dwell_at_last_s = sum(record.dwell_s)
         if self.procedure.phases[phase].confirm and phase not in record.confirmed:
             self._memory.unconfirmed[str(phase)] = time_s
         else:

@@ -229,3 +229,18 @@ def test_a_stream_that_ends_with_the_cycle_finishes_it():
     assert ended(len(path))[-1] == "cycle_finished"
     assert "cycle_finished" not in ended(len(path) // 2)
     assert EventDetector(reference).finish([]) == []
+
+
+def go_back(stalled_s: float) -> list[tuple[str, str | None]]:
+    """Phase b, a while in which work seems to stand at the start of c, the last quarter of b, then c."""
+    shift = Shift().do(*"ab")
+    for tick in range(round(stalled_s * RATE_HZ)):
+        shift.tick(2 * LENGTH_S + 0.05 * (tick % 2))
+    for position in np.arange(1.75 * LENGTH_S, 2 * LENGTH_S - 1e-9, 1 / RATE_HZ):
+        shift.tick(position)
+    return shift.do("c").stay(0.0, 2.0, "idle").kinds(*DEVIATIONS[:3])
+
+
+def test_a_phase_begun_again_unseen_counts_by_the_time_it_took():
+    assert go_back(1.2) == [("phase_repeated", "b")]
+    assert go_back(0.3) == []
