@@ -23,7 +23,7 @@ RETURNED, RETURNED_TIME = 0.2, 0.7
 """Done again at once, a phase counts from this share on, if work since it was first left took this share of its time."""
 HIDING = 1.45
 """A phase that came after a passed one and was gone through this much more slowly than the rest of the cycle took the time of
-both: the passed phase was done then, and looked like it. Tuning stations: 1.6–3.4 where that was so, at most 1.26 where not."""
+both: the passed phase was done then, and looked like it. Tuning stations: 1.6–3 where that was so, at most 1.35 where not."""
 PACE_PRIOR_S = 1.0
 """Work at the reference's own pace that is added to what has been seen, before somebody's pace is spoken of."""
 WHOLE = 0.6
