@@ -68,6 +68,10 @@ class Aligner:
         """A pose (K, 3) in the bundle's layout, captured at `time_s` → the steps it completes."""
         return [self._step(tick, wall_s - (time_s - tick.time_s)) for tick in self._resampler.push(time_s, pose)]
 
+    def finish(self) -> list[Event]:
+        """The stream has ended → what was still to be told of its last moments."""
+        return self.detector.finish(self._matcher.remaining())
+
     def _step(self, tick: Tick, wall_s: float) -> Step:
         with self.latency.measure("embed"):
             embedding = self.embedder.step(tick.pose)

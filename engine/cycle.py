@@ -17,6 +17,15 @@ BINS_PER_S = 20.0
 MOST_BINS = 600
 ESTABLISHED = 0.35
 """A visit counts once this share of the phase has been passed through: a matcher that slides on for a moment is no visit."""
+ONWARD = 0.45
+"""Or once this share has been with what the live answer adds."""
+RETURNED, RETURNED_TIME = 0.2, 0.7
+"""Done again at once, a phase counts from this share on, if work since it was first left took this share of its time."""
+HIDING = 1.45
+"""A phase that came after a passed one and was gone through this much more slowly than the rest of the cycle took the time of
+both: the passed phase was done then, and looked like it. Tuning stations: 1.6–3 where that was so, at most 1.35 where not."""
+PACE_PRIOR_S = 1.0
+"""Work at the reference's own pace that is added to what has been seen, before somebody's pace is spoken of."""
 WHOLE = 0.6
 """A phase of which this share was passed through was done, whatever was not recognised of the rest."""
 TURNING_S = 2.0
@@ -90,6 +99,8 @@ class CycleRecord:
     """Time at work in this visit."""
     last_work_s: float = 0.0
     """When work was last seen."""
+    dwell_at_last_s: float = 0.0
+    """All of `dwell_s` when the last visit that counted ended."""
     left_s: float | None = None
     """When the operator went away, until a phase is established again."""
 
@@ -129,9 +140,30 @@ class CycleRecord:
         done = [min(self.coverage(procedure, [p]) / whole, 1.0) for p in phases]
         return sum(d * n for d, n in zip(done, lengths, strict=True)) / max(sum(lengths), 1)
 
-    def visit_coverage(self, procedure: Procedure) -> float:
+    def beyond_doubt(self, procedure: Procedure, ahead: int) -> bool:
+        """Enough of the current phase has been passed through for the visit to count.
+
+        `ahead`: bin where work is by now, as the live answer has it. It is believed sooner of a phase that has not been done
+        yet: most wrong turns of the live answer go back.
+        """
         low, high = procedure.spans[self.current]
-        return sum(self.visit[low:high]) / (high - low)
+        seen = sum(self.visit[low:high])
+        if seen >= ESTABLISHED * (high - low) or self._returned(procedure, seen / (high - low)):
+            return True
+        last = next((b for b in range(high - 1, low - 1, -1) if self.visit[b]), low)
+        onward = max(min(ahead, high - 1) - last, 0)
+        return self.current not in self.order and seen + onward >= ONWARD * (high - low)
+
+    def _returned(self, procedure: Procedure, share: float) -> bool:
+        """The phase that was done last goes on being done, of which this visit has passed through `share`.
+
+        Whoever begins it again is first taken to stand where it ended; see `RETURNED`.
+        """
+        if share < RETURNED or not self.order or self.order[-1] != self.current or self.left_s is not None:
+            return False
+        low, high = procedure.spans[self.current]
+        length_s = (high - low) * procedure.duration_s / procedure.bins
+        return sum(self.dwell_s) - self.dwell_at_last_s >= RETURNED_TIME * length_s * self._pace(procedure)
 
     def establish(self, procedure: Procedure, time_s: float) -> list[tuple[EventKind, int, float]]:
         """The current visit is now beyond doubt: what that says about order, as (kind, phase, when)."""
@@ -149,7 +181,10 @@ class CycleRecord:
             verdicts.append(("phase_out_of_order", phase, self.entered_s))
         # Work has gone further forward than what came instead of a passed phase: it will not be made up for.
         for key, (instead, when) in list(self.pending.items()):
-            if phase > instead:
+            if phase > instead and self._hides_another(procedure):
+                self._take_as_done(procedure, int(key))
+                verdicts.append(("phase_out_of_order", int(key), self.entered_s))
+            elif phase > instead:
                 verdicts.append(("phase_skipped", int(key), when))
         if self.order or not self.joined:
             known_from = min(self.order) if self.joined and self.order else 0
@@ -160,6 +195,29 @@ class CycleRecord:
         self.order.append(phase)
         self.order_s.append(self.entered_s)
         return verdicts
+
+    def _hides_another(self, procedure: Procedure) -> bool:
+        """The current phase has taken too long for what it has come through: see `HIDING`."""
+        return self.dwell_s[self.current] > HIDING * self._pace(procedure) * self._passed_s(procedure, self.current)
+
+    def _passed_s(self, procedure: Procedure, phase: int) -> float:
+        """How much of a phase has been seen in this cycle, in seconds of the reference."""
+        low, high = procedure.spans[phase]
+        return sum(self.covered[low:high]) * procedure.duration_s / procedure.bins
+
+    def _pace(self, procedure: Procedure) -> float:
+        """Seconds that this cycle's other phases have taken, per second of the reference."""
+        others = {p for p in self.order if p != self.current}
+        passed_s = sum(self._passed_s(procedure, p) for p in others)
+        return (sum(self.dwell_s[p] for p in others) + PACE_PRIOR_S) / (passed_s + PACE_PRIOR_S)
+
+    def _take_as_done(self, procedure: Procedure, phase: int) -> None:
+        """Done, though it was not recognised."""
+        low, high = procedure.spans[phase]
+        self.covered[low:high] = [1] * (high - low)
+        self.pending.pop(str(phase), None)
+        self.order.append(phase)
+        self.order_s.append(self.entered_s)
 
     def _resumes(self, procedure: Procedure) -> bool:
         """The operator is back from being away and takes up the phase that was left: no repetition of it.

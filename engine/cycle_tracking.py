@@ -45,6 +45,8 @@ class Working:
     phase: int
     confidence: float
     paused: bool
+    ahead_s: float
+    """How far work has come since in the same phase, as the live answer has it."""
 
 
 @dataclass
@@ -158,6 +160,13 @@ class CycleTracker:
             self._memory.fresh = not self._complete()
             self.end(time_s)
 
+    def stream_ended(self) -> None:
+        """Nothing more will be seen. What has been done of a cycle in the midst of which that happens is not judged."""
+        if self._memory.wrapped_s is not None:
+            self.end(self._memory.wrapped_s)
+        elif self._memory.open and self._complete():
+            self.end(self._record.last_work_s)
+
     def confirm(self, phase: int, now_s: float) -> None:
         """From outside: done, whatever the camera saw of it."""
         record, procedure = self._record, self.procedure
@@ -245,9 +254,9 @@ class CycleTracker:
         for phase in map(int, memory.unconfirmed):
             self._tell("phase_skipped", time_s, procedure.phases[phase].name, reason="not confirmed")
         memory.unconfirmed = {}
-        for key, (_, when) in list(record.pending.items()):
-            self._skip(int(key), when)
         if complete:
+            for key, (_, when) in list(record.pending.items()):
+                self._skip(int(key), when)
             for phase in record.missing(procedure):
                 self._skip(phase, min(record.last_work_s, time_s))
             memory.finished += 1
@@ -292,8 +301,10 @@ class CycleTracker:
             if phase not in record.order:
                 first = next((b for b in range(low, high) if record.covered[b]), low)
             record.visit[first : memory.last_bin + 1] = [1] * max(memory.last_bin + 1 - first, 0)
-        if record.current >= 0 and not record.established and record.visit_coverage(procedure) >= ESTABLISHED:
-            self._judge(tick.at_s)
+        if record.current >= 0 and not record.established:
+            ahead = procedure.bin_of(tick.ahead_s) if record.current == phase else 0
+            if record.beyond_doubt(procedure, ahead):
+                self._judge(tick.at_s)
 
     def _dwell(self, tick: Working) -> None:
         record = self._record
@@ -327,6 +338,8 @@ class CycleTracker:
         record, phase = self._record, self._record.current
         if phase < 0:
             return
+        if record.established:
+            record.dwell_at_last_s = sum(record.dwell_s)
         if self.procedure.phases[phase].confirm and phase not in record.confirmed:
             self._memory.unconfirmed[str(phase)] = time_s
         else:

@@ -10,6 +10,7 @@ next. Whatever decides can be saved and restored in the middle of a cycle.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -19,13 +20,16 @@ from numpy.typing import NDArray
 from engine.cycle import Procedure
 from engine.cycle_tracking import CycleTracker, Working
 from engine.evidence import Evidence
-from engine.matching.base import Match
+from engine.matching.base import Delayed, Match
 from engine.messages import Event, EventKind
 from engine.presence import Presence
 from engine.reference import Reference
 
 TRUSTED = 0.4
 """Ticks of lower confidence say nothing about position."""
+
+SURE = 0.9
+"""Where the live answer is this confident of the delayed one's phase, work has come as far as the live one says."""
 
 
 class EventDetector:
@@ -91,6 +95,19 @@ class EventDetector:
             cycles.interrupted()
         return self._drafts
 
+    def finish(self, remaining: Sequence[Delayed]) -> list[Event]:
+        """The stream has ended: what the delayed copy had still to tell, and the cycle that was done when it stopped."""
+        self._drafts = []
+        if self._last_time_s is None:
+            return []
+        lag_s = remaining[0].lag_s if remaining else 0.0
+        for where in remaining:
+            dt_s, lag_s = lag_s - where.lag_s, where.lag_s
+            if not self._presence.away and _trusted(where):
+                self._cycles.work(_as_work(where, self._last_time_s, dt_s, self._presence.paused, where.position_s))
+        self._cycles.stream_ended()
+        return self._drafts
+
     def _tell(
         self, kind: EventKind, when_s: float, phase: str | None = None, **details: float | str | list[float] | None
     ) -> None:
@@ -137,7 +154,17 @@ def _work(match: Match, time_s: float, dt_s: float) -> Working | None:
     if where is None:
         if not (paused or match.status == "on_task") or match.confidence < TRUSTED:
             return None
-        return Working(time_s, dt_s, match.position_s, match.phase, match.confidence, paused)
-    if where.at_work < 0.5 or where.confidence < TRUSTED:
+        return Working(time_s, dt_s, match.position_s, match.phase, match.confidence, paused, match.position_s)
+    if not _trusted(where):
         return None
-    return Working(time_s - where.lag_s, dt_s, where.position_s, where.phase, where.confidence, paused)
+    onward = match.status == "on_task" and match.confidence >= SURE and match.phase == where.phase
+    ahead_s = max(where.position_s, match.position_s) if onward else where.position_s
+    return _as_work(where, time_s, dt_s, paused, ahead_s)
+
+
+def _trusted(where: Delayed) -> bool:
+    return where.at_work >= 0.5 and where.confidence >= TRUSTED
+
+
+def _as_work(where: Delayed, now_s: float, dt_s: float, paused: bool, ahead_s: float) -> Working:
+    return Working(now_s - where.lag_s, dt_s, where.position_s, where.phase, where.confidence, paused, ahead_s)

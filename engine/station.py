@@ -84,6 +84,9 @@ class Station:
             for step in self.aligner.push(frame.time_s, captured_wall_s, pose):
                 self._tell(step, frame)
             self._measure(frame, taken_s, located_s)
+        else:  # the source has ended by itself
+            for draft in self.aligner.finish():
+                self._emit(draft)
 
     def stop(self) -> None:
         """End after the frame in hand; safe from a signal handler or another thread."""

@@ -35,7 +35,7 @@ class Match:
     rate: float
     """Live speed over reference speed."""
     confidence: float
-    """Posterior mass within ±0.5 s of the mode."""
+    """Probability of being within ±0.5 s of the mode, as often as it has been found right; off task or idle: belief in that."""
     status: Literal["on_task", "paused", "off_task", "idle", "lost"]
     eta_s: float | None
     """Seconds to the end of the cycle at the present rate; None when not on task."""
@@ -51,6 +51,10 @@ class Matcher(Protocol):
     ) -> Match:
         """One tick. `embedding` (D,), unit length, or None where nobody was seen; `dt_s` since the previous tick; `pose`
         (K, 3) in the reference's layout, where there is one: it tells whether the operator has turned away."""
+        ...
+
+    def remaining(self) -> list[Delayed]:
+        """At the end of a stream: what `Match.delayed` would have told of the ticks up to the last one."""
         ...
 
     def state(self) -> dict[str, NDArray[Any]]: ...

@@ -73,14 +73,16 @@ class FixedLag:
         rates = on.sum(axis=1)
         np.dot(rates / max(float(rates.sum()), 1e-12), spread, out=self._taps[n])
 
-    def belief(self) -> NDArray[np.float32]:
-        """Smoothed belief (N,) in being at work at each position `filled` ticks ago; what is missing from 1 was not at work.
+    def belief(self, since: int = 0) -> NDArray[np.float32]:
+        """Smoothed belief (N,) in being at work at each position `filled - since` ticks ago; what is missing from 1 was not
+        at work. `since` from 0 to below `filled`.
 
         The array is reused by the next call.
         """
-        oldest = (self._newest + 1 - self._filled) % self.ticks
+        filled = self._filled - since
+        oldest = (self._newest + 1 - filled) % self.ticks
         explains_idle = _explain(
-            self._likelihood, self._idle, self._taps, self._odds, self._land, self._begin, oldest, self._filled,
+            self._likelihood, self._idle, self._taps, self._odds, self._land, self._begin, oldest, filled,
             self._explains_on, self._explains_off, self._scratch,
         )  # fmt: skip
         smoothed = np.multiply(self._on[oldest], self._explains_on, out=self._scratch)

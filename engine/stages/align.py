@@ -75,6 +75,8 @@ def prepare(config: StationConfig) -> Run:
             station.confirmations = outlet.notes
             station.latency.listeners.append(states.spent)
             station.run()
+            if poses.ended is not None:
+                ledger.close(poses.ended, beat)
             states.end()
             outlet.due(beat)  # until the publish stage has the end
             if recording is not None:
@@ -96,6 +98,8 @@ class Ledger:
         self._drafts: list[Event] = []
         self._mark: Mark | None = None
         """The last pose followed, where nobody has begun to store it yet."""
+        self._followed: Mark | None = None
+        """The last pose followed."""
         self._begun_s = time.monotonic()
         self._writing: Background[Mark] = Background()
 
@@ -112,7 +116,7 @@ class Ledger:
 
     def followed(self, mark: Mark) -> None:
         """All that this pose leads to has happened."""
-        self._mark = mark
+        self._mark = self._followed = mark
         self.store_if_due()
 
     def store_if_due(self) -> None:
@@ -148,6 +152,8 @@ class Ledger:
 
     def close(self, end: Mark, beat: Beat) -> None:
         """Everything is followed. The stored mark stays before the end, so that who is restarted now receives it again."""
+        if self._drafts:  # told at the end, after the state that the last pose led to may have been stored
+            self._mark = self._followed
         while self._mark is not None or self._writing.busy:  # a full disk at the very end: what waits is not given up
             self._begin()
             time.sleep(0.01)
@@ -167,6 +173,8 @@ class Poses:
         self.fps, self.size, self.dropped = 0.0, (0, 0), 0
         self._inlet, self._ledger, self._latency, self._beat = inlet, ledger, latency, beat
         self._one_machine = one_machine
+        self.ended: Mark | None = None
+        """The end of the stream, once it has come."""
 
     def __iter__(self) -> Iterator[Frame]:
         while True:
@@ -178,7 +186,7 @@ class Poses:
             item, payload = received
             mark = Mark(item.stream, item.index)
             if item.end:
-                self._ledger.close(mark, self._beat)
+                self.ended = mark
                 return
             self.fps, self.size, self.dropped = item.fps, item.size, item.dropped
             for stage, spent_ms in (*item.spent_ms, *(("to_align", ms) for ms in self._inlet.age_ms)):

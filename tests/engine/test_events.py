@@ -4,44 +4,45 @@ import numpy as np
 import pytest
 
 from engine.events import EventDetector
-from engine.matching.base import Match
+from engine.matching.base import Delayed, Match
 from engine.reference import Phase, Reference, ReferenceInfo
 
 RATE_HZ, LENGTH_S = 20.0, 2.0
 """Three phases of two seconds."""
 
 
-def make_reference(**options) -> Reference:
-    """Phases a, b, c; `options`: name → further fields of Phase."""
+def make_reference(names: str = "abc", **options) -> Reference:
+    """Phases of these names; `options`: name → further fields of Phase."""
     phases = tuple(
-        Phase(name=n, start_s=i * LENGTH_S, end_s=(i + 1) * LENGTH_S, **options.get(n, {})) for i, n in enumerate("abc")
+        Phase(name=n, start_s=i * LENGTH_S, end_s=(i + 1) * LENGTH_S, **options.get(n, {})) for i, n in enumerate(names)
     )
     info = ReferenceInfo(
-        bundle="x", bundle_sha256="0", layout="body13", rate_hz=RATE_HZ, phases=phases, durations_s=((2.0, 2.0, 2.0),),
+        bundle="x", bundle_sha256="0", layout="body13", rate_hz=RATE_HZ, phases=phases, durations_s=((LENGTH_S,) * len(names),),
         demonstrations=("x",), emission={"slope": 1.0, "offset": 0.0, "temper": 1.0},
     )  # fmt: skip
-    ticks = round(3 * LENGTH_S * RATE_HZ)
+    ticks = round(len(names) * LENGTH_S * RATE_HZ)
     return Reference(info, np.zeros((ticks, 4), np.float32), np.zeros(ticks, np.float32), np.zeros((ticks, 13, 3)))
 
 
 class Shift:
     """Feeds a detector as if the matcher were perfect."""
 
-    def __init__(self, **options) -> None:
-        self.reference = make_reference(**options)
+    def __init__(self, names: str = "abc", **options) -> None:
+        self.names = names
+        self.reference = make_reference(names, **options)
         self.detector = EventDetector(self.reference, station="bench")
         self.time_s = 0.0
         self.told = []
 
     def tick(self, position_s: float, status: str = "on_task", seen: bool = True, confidence: float = 0.95) -> None:
         phase = self.reference.phase_index(position_s)
-        match = Match(position_s, phase, 0.0, position_s / 6, 1.0, confidence, status, 1.0)
+        match = Match(position_s, phase, 0.0, position_s / self.reference.duration_s, 1.0, confidence, status, 1.0)
         self.told += self.detector.step(match, self.time_s, 1e9 + self.time_s, seen)
         self.time_s += 1 / RATE_HZ
 
     def do(self, *names: str, pace: float = 1.0) -> "Shift":
         for name in names:
-            start = LENGTH_S * "abc".index(name)
+            start = LENGTH_S * self.names.index(name)
             for offset in np.arange(0, LENGTH_S - 1e-9, pace / RATE_HZ):
                 self.tick(start + offset)
         return self
@@ -171,3 +172,75 @@ def test_going_away_in_the_last_phase_is_not_its_repetition():
     for position in np.arange(4.5, 6.0, 0.05):
         shift.tick(position)
     assert shift.kinds(*DEVIATIONS) == []
+
+
+def test_a_passed_phase_for_which_time_was_taken_was_done_late_not_left_out():
+    """The phase that came after it went by at a third of the pace: a look-alike hides in it."""
+    hidden = Shift("abcd").do(*"ac").do("d", pace=0.33).stay(0.0, 2.0, "idle")
+    assert hidden.kinds(*DEVIATIONS[:3], "cycle_finished") == [("phase_out_of_order", "b"), ("cycle_finished", None)]
+    slow_throughout = Shift("abcd").do(*"acd", pace=0.33).stay(0.0, 2.0, "idle")
+    assert slow_throughout.kinds(*DEVIATIONS[:3]) == [("phase_skipped", "b")]
+
+
+def test_of_a_cycle_that_was_abandoned_what_is_missing_is_not_told_one_by_one():
+    shift = Shift("abcdef").do(*"abcdef").stay(0.0, 2.0, "idle").do("e").stay(0.0, 35.0, "off_task")
+    assert shift.kinds("cycle_abandoned", *DEVIATIONS[:3]) == [("cycle_abandoned", None)]
+
+
+def noticed_s(live_confidence: float) -> float:
+    """When a skip is told by the delayed copy, 0.6 s behind a live answer of this confidence."""
+    reference = make_reference("abcd")
+    detector, lag = EventDetector(reference), 12
+    path = [LENGTH_S * i + j / RATE_HZ for i in (0, 2, 3) for j in range(round(LENGTH_S * RATE_HZ))]
+    told = []
+    for tick, live_s in enumerate(path):
+        past_s = path[max(tick - lag, 0)]
+        delayed = Delayed(past_s, reference.phase_index(past_s), 1.0, 1.0, min(tick, lag) / RATE_HZ)
+        phase = reference.phase_index(live_s)
+        match = Match(live_s, phase, 0.0, live_s / 8, 1.0, live_confidence, "on_task", 1.0, delayed)
+        told += detector.step(match, tick / RATE_HZ, tick / RATE_HZ, True)
+    (skip,) = (event for event in told if event.event == "phase_skipped")
+    assert skip.phase == "b"
+    return skip.noticed_s
+
+
+def test_a_sure_live_answer_lets_a_deviation_be_told_sooner():
+    assert noticed_s(0.95) < noticed_s(0.6) - 0.2
+
+
+def test_a_stream_that_ends_with_the_cycle_finishes_it():
+    """The delayed copy is twelve ticks behind when the recording stops."""
+    reference, lag = make_reference(), 12
+    path = np.arange(0, 6.0 - 1e-9, 1 / RATE_HZ)
+
+    def delayed(at: int, behind: int) -> Delayed:
+        return Delayed(path[at], reference.phase_index(path[at]), 1.0, 1.0, behind / RATE_HZ)
+
+    def ended(ticks: int) -> list[str]:
+        detector, told = EventDetector(reference), []
+        for tick in range(ticks):
+            past = delayed(max(tick - lag, 0), min(tick, lag))
+            match = Match(path[tick], 0, 0.0, 0.0, 1.0, 0.95, "on_task", 1.0, past)
+            told += detector.step(match, tick / RATE_HZ, tick / RATE_HZ, True)
+        before = [e.event for e in told]
+        assert "cycle_finished" not in before
+        return [e.event for e in detector.finish([delayed(ticks - 1 - b, b) for b in range(lag - 1, -1, -1)])]
+
+    assert ended(len(path))[-1] == "cycle_finished"
+    assert "cycle_finished" not in ended(len(path) // 2)
+    assert EventDetector(reference).finish([]) == []
+
+
+def go_back(stalled_s: float) -> list[tuple[str, str | None]]:
+    """Phase b, a while in which work seems to stand at the start of c, the last quarter of b, then c."""
+    shift = Shift().do(*"ab")
+    for tick in range(round(stalled_s * RATE_HZ)):
+        shift.tick(2 * LENGTH_S + 0.05 * (tick % 2))
+    for position in np.arange(1.75 * LENGTH_S, 2 * LENGTH_S - 1e-9, 1 / RATE_HZ):
+        shift.tick(position)
+    return shift.do("c").stay(0.0, 2.0, "idle").kinds(*DEVIATIONS[:3])
+
+
+def test_a_phase_begun_again_unseen_counts_by_the_time_it_took():
+    assert go_back(1.2) == [("phase_repeated", "b")]
+    assert go_back(0.3) == []

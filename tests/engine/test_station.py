@@ -87,6 +87,16 @@ def test_frames_without_anybody_broken_poses_and_corrupt_images_never_stop_a_sta
     assert np.isfinite(timeline.column("confidence")).all()
 
 
+def test_a_recording_that_stops_as_the_work_is_done_has_its_last_cycle_told(tiny_bundle, reference, truth):
+    end_s = truth.events_of("cycle")[-1].end_s
+    frames = [frame for frame in Poses(truth).frames if frame.time_s <= end_s + 0.05]
+    _, timeline, store = run(tiny_bundle, reference, Poses(truth, frames))
+    ends = [event for event in timeline.events if event.event == "cycle_finished"]
+    assert [event.cycle for event in ends] == [1, 2]
+    assert abs(ends[-1].time_s - end_s) < 0.5
+    assert store.bounds("bench") == (1, len(timeline.events))
+
+
 def test_a_lost_stream_is_an_event_and_a_status(tiny_bundle, reference, truth):
     frames = Poses(truth).frames[:60]
     frames.append(Frame(60, 2.1, None, notice=StreamNotice("stream_lost", "camera unplugged", 2.0)))

@@ -107,3 +107,15 @@ def test_saving_and_restoring_changes_nothing_about_the_delayed_answer():
     second.restore(first.state())
     found += [second.step(e, 1 / RATE_HZ) for e in embeddings[70:]]
     assert [m.delayed for m in found] == [m.delayed for m in expected]
+
+
+def test_at_the_end_of_a_stream_the_copy_comes_up_to_the_last_tick():
+    work, ticks = procedure(1), 60
+    matcher = SwitchingMatcher(reference(work))
+    matches = [matcher.step(embedding, 1 / RATE_HZ) for embedding in seen(work, cycle(0, 1), 1)[:ticks]]
+    remaining = matcher.remaining()
+    behind = np.arange(LAG - 1, -1, -1)
+    np.testing.assert_allclose([where.lag_s * RATE_HZ for where in remaining], behind)
+    np.testing.assert_allclose([where.position_s * RATE_HZ for where in remaining], ticks - 1 - behind, atol=1)
+    assert remaining[-1].position_s == matches[-1].position_s
+    assert matcher.remaining() == []

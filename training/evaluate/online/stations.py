@@ -39,9 +39,6 @@ CYCLES, DEVIATIONS = 6, 4
 DEMONSTRATIONS = 3
 JITTER_PX = 2.5
 """Of the joints that stand in for the estimator's: about what MediaPipe shows on these figures."""
-TRAIL_S = 3.0
-"""The camera goes on for this long after the recording, the operator standing as they stood: what is told of its end counts, what
-is said of these ticks does not."""
 CHANGING_S = 1.0
 """Rates "settled" leave out this much around each change between working and not: turning away takes that long."""
 SLACK_S = 2.0
@@ -148,9 +145,7 @@ def follow(recorded: Recorded, reference: Reference, bundle: Bundle) -> Followed
         step for t, pose in zip(truth.times_s, poses, strict=True) for step in aligner.push(float(t), float(t), pose)
     ]
     (embeddings,) = recordings.embed([np.stack([step.tick.pose for step in steps])], bundle)
-    trail = np.arange(1, round(TRAIL_S * truth.params.fps) + 1) / truth.params.fps + truth.times_s[-1]
-    after = [step for t in trail for step in aligner.push(float(t), float(t), poses[-1])]
-    events = [event for step in (*steps, *after) for event in step.events]
+    events = [event for step in steps for event in step.events] + aligner.finish()
     ticks_s = [step.tick.time_s for step in steps]
     return _gathered(truth, reference, embeddings, ticks_s, [s.match for s in steps], events, aligner.detector)
 
@@ -164,14 +159,12 @@ def follow_keypoints(recorded: Recorded, reference: Reference) -> Followed:
     matcher, detector = SwitchingMatcher(reference), EventDetector(reference)
     matches: list[Match] = []
     events: list[Event] = []
-    trail = round(TRAIL_S * rate_hz)
-    for tick in range(len(ticks_s) + trail):
-        at = min(tick, len(ticks_s) - 1)
-        pose, time_s = at_ticks[at], float(ticks_s[at] + (tick - at) / rate_hz)
+    for pose, embedding, time_s in zip(at_ticks, embeddings, ticks_s.tolist(), strict=True):
         seen = bool((pose[:, 2] > 0).any())
-        matches.append(matcher.step(embeddings[at] if seen else None, 1 / rate_hz, pose))
+        matches.append(matcher.step(embedding if seen else None, 1 / rate_hz, pose))
         events += detector.step(matches[-1], time_s, time_s, seen)
-    return _gathered(truth, reference, embeddings, ticks_s.tolist(), matches[:-trail], events, detector)
+    events += detector.finish(matcher.remaining())
+    return _gathered(truth, reference, embeddings, ticks_s.tolist(), matches, events, detector)
 
 
 def _gathered(
