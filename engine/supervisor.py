@@ -3,8 +3,8 @@
     supervisor ─"go"→ stage ─a byte four times a second→ supervisor
                ─"go"→ stand-by, prepared (models loaded), takes over at once
 
-A stage that fails again and again waits longer each time (exponential, with jitter, capped). Whatever happens to a stage
-is an event: `stage_down`, `stage_back`.
+A stage that fails again and again waits longer each time (`failures.py`). Whatever happens to a stage is an event:
+`stage_down`, `stage_back`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import Any
 from engine.background import Background
 from engine.config import StationConfig
 from engine.errors import ConfigError, LockstepError
+from engine.failures import CAP_S, FIRST_S, Failures
 from engine.journal import Journal
 from engine.messages import Event, EventKind
 from engine.shared_frames import SharedFrames
@@ -41,8 +42,6 @@ to do than it can, killing what is merely slow would only add to it."""
 OPENING_S, CAMERA_OPENING_S = 5.0, 25.0
 """Until the first beat a stage has longer, and one that opens a camera longer still: a source gives up after 20 s itself."""
 PREPARE_S = 120.0
-STEADY_S = 10.0
-"""A stage that ran for this long has recovered: the next failure is a first one again."""
 
 log = logging.getLogger("lockstep.supervisor")
 
@@ -77,9 +76,11 @@ class _Process:
             start_new_session=True,
         )
         os.close(theirs)
-        self.started_s = self.heard_s = time.monotonic()
+        self.heard_s = time.monotonic()
         self.ready = False
-        self.running = False
+        self.working_since_s: float | None = None
+        """Its first beat after it was told to go."""
+        self._told_to_go = False
 
     @property
     def pid(self) -> int:
@@ -94,14 +95,20 @@ class _Process:
             while heard := os.read(self.beats, 4096):
                 self.heard_s = time.monotonic()
                 self.ready |= b"r" in heard
+                if self._told_to_go and self.working_since_s is None:
+                    self.working_since_s = self.heard_s
 
     def go(self) -> None:
-        self.running, self.started_s = True, time.monotonic()
-        self.heard_s = self.started_s
+        self._told_to_go, self.heard_s = True, time.monotonic()
         with contextlib.suppress(OSError):  # it has just died: that is noticed soon
             assert self._popen.stdin is not None
             self._popen.stdin.write(b"go\n")
             self._popen.stdin.flush()
+
+    @property
+    def worked_s(self) -> float:
+        """From its first beat to its last."""
+        return 0.0 if self.working_since_s is None else self.heard_s - self.working_since_s
 
     def silent_s(self) -> float:
         return time.monotonic() - self.heard_s
@@ -126,14 +133,12 @@ class _Post:
     stage: str
     active: _Process | None = None
     standby: _Process | None = None
-    backoff: Backoff = field(default_factory=lambda: Backoff(0.25, 15.0))
-    preparing: Backoff = field(default_factory=lambda: Backoff(0.25, 15.0))
+    failures: Failures = field(default_factory=Failures)
+    preparing: Backoff = field(default_factory=lambda: Backoff(FIRST_S, CAP_S))
     """Of stand-bys that fail before they are ready."""
     prepare_at_s: float = 0.0
     down: bool = False
     not_before_s: float = 0.0
-    failures: int = 0
-    """In a row."""
     restarts: int = 0
 
 
@@ -204,7 +209,7 @@ class Supervisor:
             standby.go()
         if post.standby is None and now_s >= post.prepare_at_s:
             post.standby = _Process(post.stage, self._path, self._environment)
-        if post.down and post.active is not None and post.active.heard_s > post.active.started_s:
+        if post.down and post.active is not None and post.active.working_since_s is not None:
             post.down = False
             self._tell("stage_back", post.stage, "restarted")
 
@@ -213,15 +218,11 @@ class Supervisor:
         if process is None:
             return
         status = process.status
-        opening = process.heard_s <= process.started_s
         patience_s = HANG_S
-        if opening:
+        if process.working_since_s is None:
             patience_s = CAMERA_OPENING_S if post.stage == self._camera_at else OPENING_S
-        patience_s *= 2 ** min(post.failures, 3)
+        patience_s *= 2 ** min(post.failures.in_a_row(process.worked_s), 3)
         if status is None and process.silent_s() < patience_s:
-            if time.monotonic() - process.started_s > STEADY_S:
-                post.failures = 0
-                post.backoff.reset()
             return
         post.active = None
         process.bury()
@@ -229,9 +230,7 @@ class Supervisor:
             self._ended = True
             return
         post.restarts += 1
-        # The first time at once; again and again: later and later.
-        post.not_before_s = time.monotonic() + (post.backoff.next_s() if post.failures else 0.0)
-        post.failures += 1
+        post.not_before_s = time.monotonic() + post.failures.add(process.worked_s)
         if not post.down:
             post.down = True
             self._tell("stage_down", post.stage, _why(status))
