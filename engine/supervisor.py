@@ -26,7 +26,7 @@ from typing import Any
 from engine.background import Background
 from engine.config import StationConfig
 from engine.errors import ConfigError, LockstepError
-from engine.failures import CAP_S, FIRST_S, Failures
+from engine.failures import CAP_S, FIRST_S, STEADY_S, Failures
 from engine.journal import Journal
 from engine.messages import Event, EventKind
 from engine.shared_frames import SharedFrames
@@ -37,11 +37,14 @@ from engine.stages.wiring import EPOCH, SESSION, open_store, runtime_folder
 from engine.wire import unpack_event
 
 HANG_S = 1.2
-"""Without a beat for this long a stage hangs. Doubled with each failure in a row, up to eightfold: on a machine that has more
+"""Without a beat for this long a stage hangs. Doubled with each hang in a row, up to eightfold: on a machine that has more
 to do than it can, killing what is merely slow would only add to it."""
 OPENING_S, CAMERA_OPENING_S = 5.0, 25.0
 """Until the first beat a stage has longer, and one that opens a camera longer still: a source gives up after 20 s itself."""
-PREPARE_S = 120.0
+PREPARE_S = 30.0
+"""A stand-by likewise, until it is ready: seconds, but longer where functions are compiled for the first time."""
+BURY_S = 0.5
+"""How long a killed process is waited for. One that is stuck in the kernel goes when that lets it."""
 
 log = logging.getLogger("lockstep.supervisor")
 
@@ -119,7 +122,8 @@ class _Process:
 
     def bury(self) -> None:
         self.end()
-        self._popen.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._popen.wait(BURY_S)
         if self._popen.stdin is not None:
             with contextlib.suppress(OSError):
                 self._popen.stdin.close()
@@ -134,6 +138,8 @@ class _Post:
     active: _Process | None = None
     standby: _Process | None = None
     failures: Failures = field(default_factory=Failures)
+    hangs: int = 0
+    """In a row."""
     preparing: Backoff = field(default_factory=lambda: Backoff(FIRST_S, CAP_S))
     """Of stand-bys that fail before they are ready."""
     prepare_at_s: float = 0.0
@@ -221,8 +227,9 @@ class Supervisor:
         patience_s = HANG_S
         if process.working_since_s is None:
             patience_s = CAMERA_OPENING_S if post.stage == self._camera_at else OPENING_S
-        patience_s *= 2 ** min(post.failures.in_a_row(process.worked_s), 3)
-        if status is None and process.silent_s() < patience_s:
+        if process.worked_s > STEADY_S:
+            post.hangs = 0
+        if status is None and process.silent_s() < patience_s * 2 ** min(post.hangs, 3):
             return
         post.active = None
         process.bury()
@@ -230,6 +237,7 @@ class Supervisor:
             self._ended = True
             return
         post.restarts += 1
+        post.hangs += status is None
         post.not_before_s = time.monotonic() + post.failures.add(process.worked_s)
         if not post.down:
             post.down = True
@@ -241,7 +249,8 @@ class Supervisor:
             return
         if process.ready:
             post.preparing.reset()
-        status, late = process.status, not process.ready and process.silent_s() > PREPARE_S
+        patience_s = PREPARE_S * 2 ** min(post.preparing.attempts, 3)
+        status, late = process.status, not process.ready and process.silent_s() > patience_s
         if status is None and not late:
             return
         process.bury()

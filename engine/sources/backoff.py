@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 
-def backoff_s(attempt: int, first_s: float, cap_s: float) -> float:
+def backoff_s(attempt: float, first_s: float, cap_s: float) -> float:
     """Seconds to wait before attempt 0, 1, …: doubled every time, capped, times a random factor from 0.5 to 1."""
     return float(min(cap_s, first_s * 2 ** min(attempt, 30)) * random.uniform(0.5, 1.0))
 
