@@ -10,6 +10,7 @@ A stage that fails again and again waits longer each time (`failures.py`). Whate
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import logging
 import os
@@ -21,8 +22,9 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from engine import systemd
 from engine.background import Background
 from engine.config import StationConfig
 from engine.errors import ConfigError, LockstepError
@@ -45,12 +47,15 @@ PREPARE_S = 30.0
 """A stand-by likewise, until it is ready: seconds, but longer where functions are compiled for the first time."""
 BURY_S = 0.5
 """How long a killed process is waited for. One that is stuck in the kernel goes when that lets it."""
+ALIVE_S = 1.0
+"""How often systemd is told that the supervisor itself goes on."""
 
 log = logging.getLogger("lockstep.supervisor")
 
 
 def stage_states(station: str) -> dict[str, dict[str, Any]]:
-    """Stage → `pid`, `standby_ready`, `restarts`, `state` (starting, running, down), as this machine's supervisor of a
+    """Stage → `state` (starting, running, down), `pid`, `standby` (a pid too), `standby_ready`, `restarts`, `retry_s`
+    (monotonic time before which a stage that is down is not tried again, or None), as this machine's supervisor of a
     station wrote them last; empty where none runs.
     """
     try:
@@ -62,6 +67,22 @@ def stage_states(station: str) -> dict[str, dict[str, Any]]:
 
 def _status_path(station: str) -> Path:
     return runtime_folder(station) / "stages.json"
+
+
+def _claim(station: str) -> IO[str]:
+    """A file that is locked for as long as this process holds it. Raises ConfigError where another supervisor does."""
+    file = (runtime_folder(station) / "supervisor.lock").open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise ConfigError(
+            f"station {station!r} has a supervisor already",
+            expected="one supervisor for each station of this user",
+            found="another one that runs",
+            next_step="Stop that one first, or give this station another name.",
+        ) from None
+    return file
 
 
 class _Process:
@@ -147,6 +168,14 @@ class _Post:
     not_before_s: float = 0.0
     restarts: int = 0
 
+    @property
+    def retry_s(self) -> float | None:
+        """Monotonic time until which it waits after failures; None if it does not."""
+        if self.active is not None:
+            return None
+        wait_s = max(self.not_before_s, self.prepare_at_s if self.standby is None else 0.0)
+        return wait_s if wait_s > time.monotonic() else None
+
 
 def _why(status: int | None) -> str:
     if status is None:
@@ -161,6 +190,7 @@ class Supervisor:
         if config.bus.publish is None:
             raise ConfigError("a split station needs a bus", expected="bus.publish: an address", found="null")
         self.config = config
+        self._claim = _claim(config.station)
         self._path = station
         self._store = open_store(config)
         self._journal = Journal(config.station, self._store, shared=True)
@@ -184,8 +214,13 @@ class Supervisor:
         return {post.stage: post.restarts for post in self._posts}
 
     def run(self) -> None:
+        systemd.tell("READY=1")
+        told_s = 0.0
         try:
             while not self._stopping and not self._ended:
+                if time.monotonic() - told_s >= ALIVE_S:
+                    told_s = time.monotonic()
+                    systemd.tell("WATCHDOG=1")
                 for post in self._posts:
                     self._look_after(post)
                 self._write_status()
@@ -297,10 +332,12 @@ class Supervisor:
         """Who runs, in a file, for whoever asks (`stage_states`)."""
         stages = {
             post.stage: {
+                "state": "down" if post.down else "running" if post.active else "starting",
                 "pid": post.active.pid if post.active else None,
+                "standby": post.standby.pid if post.standby else None,
                 "standby_ready": bool(post.standby and post.standby.ready),
                 "restarts": post.restarts,
-                "state": "down" if post.down else "running" if post.active else "starting",
+                "retry_s": post.retry_s,
             }
             for post in self._posts
         }
@@ -326,3 +363,4 @@ class Supervisor:
         self._status_path.unlink(missing_ok=True)
         SharedFrames.remove_all(self.config.station)
         self._store.close()
+        self._claim.close()
