@@ -5,6 +5,7 @@ The whole live path after pose runs as it does in earnest; with a `film` also wh
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def make(folder: Path, bundle: Bundle, *, cycles: int, seed: int, policy: str, f
     _track(simulate(StationParams.random(seed, cycles=cycles))).save(folder / "work.npz")
     publish, requests = f"ipc://{folder}/publish", f"ipc://{folder}/requests"
     settings: dict[str, Any] = {
-        "station": f"faults-{folder.name[-8:]}",
+        "station": f"faults-{uuid.uuid4().hex[:8]}",
         "source": {"open": film or "work.npz", "policy": policy},
         "reference": "station.ref",
         "bundle": str(bundle.folder.resolve()),

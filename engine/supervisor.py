@@ -3,13 +3,14 @@
     supervisor ─"go"→ stage ─a byte four times a second→ supervisor
                ─"go"→ stand-by, prepared (models loaded), takes over at once
 
-A stage that fails again and again waits longer each time (exponential, with jitter, capped). Whatever happens to a stage
-is an event: `stage_down`, `stage_back`.
+A stage that fails again and again waits longer each time (`failures.py`). Whatever happens to a stage is an event:
+`stage_down`, `stage_back`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import logging
 import os
@@ -21,11 +22,13 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from engine import systemd
 from engine.background import Background
 from engine.config import StationConfig
 from engine.errors import ConfigError, LockstepError
+from engine.failures import CAP_S, FIRST_S, STEADY_S, Failures
 from engine.journal import Journal
 from engine.messages import Event, EventKind
 from engine.shared_frames import SharedFrames
@@ -36,19 +39,23 @@ from engine.stages.wiring import EPOCH, SESSION, open_store, runtime_folder
 from engine.wire import unpack_event
 
 HANG_S = 1.2
-"""Without a beat for this long a stage hangs. Doubled with each failure in a row, up to eightfold: on a machine that has more
+"""Without a beat for this long a stage hangs. Doubled with each hang in a row, up to eightfold: on a machine that has more
 to do than it can, killing what is merely slow would only add to it."""
 OPENING_S, CAMERA_OPENING_S = 5.0, 25.0
 """Until the first beat a stage has longer, and one that opens a camera longer still: a source gives up after 20 s itself."""
-PREPARE_S = 120.0
-STEADY_S = 10.0
-"""A stage that ran for this long has recovered: the next failure is a first one again."""
+PREPARE_S = 30.0
+"""A stand-by likewise, until it is ready: seconds, but longer where functions are compiled for the first time."""
+BURY_S = 0.5
+"""How long a killed process is waited for. One that is stuck in the kernel goes when that lets it."""
+ALIVE_S = 1.0
+"""How often systemd is told that the supervisor itself goes on."""
 
 log = logging.getLogger("lockstep.supervisor")
 
 
 def stage_states(station: str) -> dict[str, dict[str, Any]]:
-    """Stage → `pid`, `standby_ready`, `restarts`, `state` (starting, running, down), as this machine's supervisor of a
+    """Stage → `state` (starting, running, down), `pid`, `standby` (a pid too), `standby_ready`, `restarts`, `retry_s`
+    (monotonic time before which a stage that is down is not tried again, or None), as this machine's supervisor of a
     station wrote them last; empty where none runs.
     """
     try:
@@ -60,6 +67,22 @@ def stage_states(station: str) -> dict[str, dict[str, Any]]:
 
 def _status_path(station: str) -> Path:
     return runtime_folder(station) / "stages.json"
+
+
+def _claim(station: str) -> IO[str]:
+    """A file that is locked for as long as this process holds it. Raises ConfigError where another supervisor does."""
+    file = (runtime_folder(station) / "supervisor.lock").open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise ConfigError(
+            f"station {station!r} has a supervisor already",
+            expected="one supervisor for each station of this user",
+            found="another one that runs",
+            next_step="Stop that one first, or give this station another name.",
+        ) from None
+    return file
 
 
 class _Process:
@@ -77,9 +100,11 @@ class _Process:
             start_new_session=True,
         )
         os.close(theirs)
-        self.started_s = self.heard_s = time.monotonic()
+        self.heard_s = time.monotonic()
         self.ready = False
-        self.running = False
+        self.working_since_s: float | None = None
+        """Its first beat after it was told to go."""
+        self._told_to_go = False
 
     @property
     def pid(self) -> int:
@@ -94,14 +119,20 @@ class _Process:
             while heard := os.read(self.beats, 4096):
                 self.heard_s = time.monotonic()
                 self.ready |= b"r" in heard
+                if self._told_to_go and self.working_since_s is None:
+                    self.working_since_s = self.heard_s
 
     def go(self) -> None:
-        self.running, self.started_s = True, time.monotonic()
-        self.heard_s = self.started_s
+        self._told_to_go, self.heard_s = True, time.monotonic()
         with contextlib.suppress(OSError):  # it has just died: that is noticed soon
             assert self._popen.stdin is not None
             self._popen.stdin.write(b"go\n")
             self._popen.stdin.flush()
+
+    @property
+    def worked_s(self) -> float:
+        """From its first beat to its last."""
+        return 0.0 if self.working_since_s is None else self.heard_s - self.working_since_s
 
     def silent_s(self) -> float:
         return time.monotonic() - self.heard_s
@@ -112,7 +143,8 @@ class _Process:
 
     def bury(self) -> None:
         self.end()
-        self._popen.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._popen.wait(BURY_S)
         if self._popen.stdin is not None:
             with contextlib.suppress(OSError):
                 self._popen.stdin.close()
@@ -126,15 +158,23 @@ class _Post:
     stage: str
     active: _Process | None = None
     standby: _Process | None = None
-    backoff: Backoff = field(default_factory=lambda: Backoff(0.25, 15.0))
-    preparing: Backoff = field(default_factory=lambda: Backoff(0.25, 15.0))
+    failures: Failures = field(default_factory=Failures)
+    hangs: int = 0
+    """In a row."""
+    preparing: Backoff = field(default_factory=lambda: Backoff(FIRST_S, CAP_S))
     """Of stand-bys that fail before they are ready."""
     prepare_at_s: float = 0.0
     down: bool = False
     not_before_s: float = 0.0
-    failures: int = 0
-    """In a row."""
     restarts: int = 0
+
+    @property
+    def retry_s(self) -> float | None:
+        """Monotonic time until which it waits after failures; None if it does not."""
+        if self.active is not None:
+            return None
+        wait_s = max(self.not_before_s, self.prepare_at_s if self.standby is None else 0.0)
+        return wait_s if wait_s > time.monotonic() else None
 
 
 def _why(status: int | None) -> str:
@@ -150,6 +190,7 @@ class Supervisor:
         if config.bus.publish is None:
             raise ConfigError("a split station needs a bus", expected="bus.publish: an address", found="null")
         self.config = config
+        self._claim = _claim(config.station)
         self._path = station
         self._store = open_store(config)
         self._journal = Journal(config.station, self._store, shared=True)
@@ -173,8 +214,13 @@ class Supervisor:
         return {post.stage: post.restarts for post in self._posts}
 
     def run(self) -> None:
+        systemd.tell("READY=1")
+        told_s = 0.0
         try:
             while not self._stopping and not self._ended:
+                if time.monotonic() - told_s >= ALIVE_S:
+                    told_s = time.monotonic()
+                    systemd.tell("WATCHDOG=1")
                 for post in self._posts:
                     self._look_after(post)
                 self._write_status()
@@ -204,7 +250,7 @@ class Supervisor:
             standby.go()
         if post.standby is None and now_s >= post.prepare_at_s:
             post.standby = _Process(post.stage, self._path, self._environment)
-        if post.down and post.active is not None and post.active.heard_s > post.active.started_s:
+        if post.down and post.active is not None and post.active.working_since_s is not None:
             post.down = False
             self._tell("stage_back", post.stage, "restarted")
 
@@ -213,15 +259,12 @@ class Supervisor:
         if process is None:
             return
         status = process.status
-        opening = process.heard_s <= process.started_s
         patience_s = HANG_S
-        if opening:
+        if process.working_since_s is None:
             patience_s = CAMERA_OPENING_S if post.stage == self._camera_at else OPENING_S
-        patience_s *= 2 ** min(post.failures, 3)
-        if status is None and process.silent_s() < patience_s:
-            if time.monotonic() - process.started_s > STEADY_S:
-                post.failures = 0
-                post.backoff.reset()
+        if process.worked_s > STEADY_S:
+            post.hangs = 0
+        if status is None and process.silent_s() < patience_s * 2 ** min(post.hangs, 3):
             return
         post.active = None
         process.bury()
@@ -229,9 +272,8 @@ class Supervisor:
             self._ended = True
             return
         post.restarts += 1
-        # The first time at once; again and again: later and later.
-        post.not_before_s = time.monotonic() + (post.backoff.next_s() if post.failures else 0.0)
-        post.failures += 1
+        post.hangs += status is None
+        post.not_before_s = time.monotonic() + post.failures.add(process.worked_s)
         if not post.down:
             post.down = True
             self._tell("stage_down", post.stage, _why(status))
@@ -242,7 +284,8 @@ class Supervisor:
             return
         if process.ready:
             post.preparing.reset()
-        status, late = process.status, not process.ready and process.silent_s() > PREPARE_S
+        patience_s = PREPARE_S * 2 ** min(post.preparing.attempts, 3)
+        status, late = process.status, not process.ready and process.silent_s() > patience_s
         if status is None and not late:
             return
         process.bury()
@@ -289,10 +332,12 @@ class Supervisor:
         """Who runs, in a file, for whoever asks (`stage_states`)."""
         stages = {
             post.stage: {
+                "state": "down" if post.down else "running" if post.active else "starting",
                 "pid": post.active.pid if post.active else None,
+                "standby": post.standby.pid if post.standby else None,
                 "standby_ready": bool(post.standby and post.standby.ready),
                 "restarts": post.restarts,
-                "state": "down" if post.down else "running" if post.active else "starting",
+                "retry_s": post.retry_s,
             }
             for post in self._posts
         }
@@ -318,3 +363,4 @@ class Supervisor:
         self._status_path.unlink(missing_ok=True)
         SharedFrames.remove_all(self.config.station)
         self._store.close()
+        self._claim.close()

@@ -30,7 +30,11 @@ def supervise(station: Station) -> None:
 
 @app.command()
 def status(station: Station) -> None:
-    """Who runs, who stands by, and how often each stage was restarted; asked on the supervisor's machine."""
+    """Who runs, who stands by, how often each stage was restarted and when one that is down is tried again; asked on the
+    supervisor's machine.
+    """
+    import time
+
     from rich.console import Console
     from rich.table import Table
 
@@ -47,8 +51,11 @@ def status(station: Station) -> None:
         )
     table = Table("stage", "state", "pid", "stand-by", "restarts", title=config.station)
     for stage, how in states.items():
-        standby = "ready" if how["standby_ready"] else "preparing"
-        table.add_row(stage, how["state"], str(how["pid"] or "-"), standby, str(how["restarts"]))
+        state, retry_s = how["state"], how["retry_s"]
+        if retry_s is not None:
+            state += f", again in {max(0.0, retry_s - time.monotonic()):.0f} s"
+        standby = "ready" if how["standby_ready"] else "preparing" if how["standby"] else "-"
+        table.add_row(stage, state, str(how["pid"] or "-"), standby, str(how["restarts"]))
     Console().print(table)
 
 

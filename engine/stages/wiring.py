@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import zmq
+
 from engine.config import StationConfig
 from engine.errors import ConfigError
 from engine.security import Access, ClientKeys
@@ -30,7 +32,9 @@ def address(config: StationConfig, link: str) -> str:
 
 
 def runtime_folder(station: str) -> Path:
-    """A folder that only this user can enter. Raises ConfigError where somebody else was there first."""
+    """A folder that only this user can enter. Raises ConfigError where somebody else was there first, or its path is too
+    long for a socket.
+    """
     base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / f"lockstep-{os.getuid()}"
     base.mkdir(mode=0o700, parents=True, exist_ok=True)
     if base.is_symlink() or base.stat().st_uid != os.getuid():
@@ -41,6 +45,14 @@ def runtime_folder(station: str) -> Path:
         )
     base.chmod(0o700)
     folder = base / station
+    length = len(os.fsencode(folder / "frames"))
+    if length > zmq.IPC_PATH_MAX_LEN:
+        raise ConfigError(
+            f"socket files in {folder} would have too long a path",
+            expected=f"at most {zmq.IPC_PATH_MAX_LEN} bytes",
+            found=f"{length}",
+            next_step="Give the station a shorter name, or set XDG_RUNTIME_DIR to a folder with a shorter path.",
+        )
     folder.mkdir(exist_ok=True)
     return folder
 

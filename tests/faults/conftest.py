@@ -28,8 +28,12 @@ class Running:
         self.station = station
         station.yaml.write_text(yaml.safe_dump({**yaml.safe_load(station.yaml.read_text()), **settings}))
         self.config = load_station(station.yaml)
-        command = [sys.executable, "-m", "clients.cli", "stage", "supervise", str(station.yaml)]
-        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment)
+        self._environment = environment
+        self.supervise()
+
+    def supervise(self):
+        command = [sys.executable, "-m", "clients.cli", "stage", "supervise", str(self.station.yaml)]
+        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=self._environment)
 
     def stages(self):
         return stage_states(self.config.station)
@@ -47,10 +51,8 @@ class Running:
             time.sleep(0.02)
         raise AssertionError(f"{stage} does not run: {self.stages()}, supervisor {self.process.poll()}")
 
-    def listen(self, since=1):
-        return Subscriber(self.station.publish, self.station.requests, since=since)
-
     def events(self):
+        """All that are stored."""
         with Store(self.config.store.url) as store:
             return [unpack_event(message) for message in store.messages(self.config.station, 1, 10_000)]
 
@@ -80,11 +82,20 @@ def start(bundle, tmp_path):
         each.close()
 
 
-class Ear:
-    """A subscriber's messages, kept; waits for what is to come."""
+@pytest.fixture(scope="session")
+def live(bundle, tmp_path_factory):
+    """A live station for all tests that leave one as they found it: running, every stage."""
+    running = Running(make(tmp_path_factory.mktemp("live"), bundle, cycles=200, seed=1, policy="freshest"), {}, None)
+    yield running
+    running.close()
 
-    def __init__(self, bus):
-        self.bus = bus
+
+class Ear:
+    """What a subscriber hears from now on, kept; waits for what is to come."""
+
+    def __init__(self, running):
+        self.first_seq = len(running.events()) + 1
+        self.bus = Subscriber(running.station.publish, running.station.requests, since=self.first_seq)
         self.events = []
         self.ticks = set()
 
@@ -98,7 +109,7 @@ class Ear:
                     self.events.append(message)
                 elif isinstance(message, State):
                     self.ticks.add(message.tick)
-        assert [e.seq for e in self.events] == list(range(1, len(self.events) + 1))
+        assert [e.seq for e in self.events] == list(range(self.first_seq, self.first_seq + len(self.events)))
 
     def follow(self, ticks):
         """Until the station has said that many more."""
@@ -116,13 +127,13 @@ class Ear:
 
 @pytest.fixture
 def hear():
-    """An ear on a running station, from its first event on."""
-    open_buses = []
+    """An ear on a running station."""
+    ears = []
 
     def begin(running):
-        open_buses.append(running.listen())
-        return Ear(open_buses[-1])
+        ears.append(Ear(running))
+        return ears[-1]
 
     yield begin
-    for bus in open_buses:
-        bus.close()
+    for ear in ears:
+        ear.bus.close()

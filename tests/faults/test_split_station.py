@@ -6,11 +6,14 @@ import signal
 import socket
 import time
 
+import psutil
 import pytest
 import zmq
 
 from benchmarks.light_station import undisturbed
+from engine.errors import ConfigError
 from engine.stages import STAGES
+from engine.supervisor import Supervisor
 
 pytestmark = pytest.mark.slow
 
@@ -34,12 +37,11 @@ def test_a_recording_followed_through_kills_of_every_stage_gives_the_events_of_a
     assert essence(events) == expected
 
 
-def test_each_stage_that_hangs_is_replaced_and_both_are_events_that_a_subscriber_gets_in_order(start, hear):
-    running = start(cycles=40, policy="freshest")
-    ear = hear(running)
+def test_each_stage_that_hangs_is_replaced_and_both_are_events_that_a_subscriber_gets_in_order(live, hear):
+    ear = hear(live)
     for count, stage in enumerate(STAGES, start=1):
         ear.follow(1)
-        os.kill(running.pid(stage), signal.SIGSTOP)
+        os.kill(live.pid(stage), signal.SIGSTOP)
         ear.until(lambda count=count: len(ear.told("stage_back")) == count, stage)
     ear.follow(1)
     told = [(e.event, e.details) for e in ear.told("stage_down", "stage_back")]
@@ -79,11 +81,11 @@ def test_a_stage_that_cannot_be_prepared_is_an_event_and_tried_again_until_it_ca
     ]
 
 
-def test_garbage_on_every_socket_between_the_stages_changes_nothing(start, hear):
-    running = start(cycles=20, policy="freshest")
-    folder = running.station.yaml.parent
-    ear = hear(running)
+def test_garbage_on_every_socket_between_the_stages_changes_nothing(live, hear):
+    folder = live.station.yaml.parent
+    ear = hear(live)
     ear.follow(1)
+    before = live.restarts()
     with zmq.Context() as context:
         for link in ("frames", "poses", "states", "requests", "publish"):
             with socket.socket(socket.AF_UNIX) as raw:
@@ -96,4 +98,53 @@ def test_garbage_on_every_socket_between_the_stages_changes_nothing(start, hear)
                     shouting.send(part)
                 shouting.send(b"z" * 100_000)
     ear.follow(20)
-    assert set(running.restarts().values()) == {0}
+    assert live.restarts() == before
+
+
+def test_a_stage_killed_at_any_moment_of_its_start_with_or_without_its_stand_by_comes_back(start, hear):
+    running = start(cycles=40, policy="freshest")
+    ear = hear(running)
+    ear.follow(1)
+    rng = random.Random(0)
+    for stage in rng.sample(STAGES * 2, 8):
+        killed = [running.pid(stage)]
+        os.kill(killed[0], signal.SIGKILL)
+        time.sleep(rng.uniform(0.0, 2.0))  # it takes over, and the next stand-by is prepared
+        for who in rng.sample(("pid", "standby"), rng.choice((1, 2))):
+            pid = running.stages()[stage][who]
+            if pid not in (None, *killed):
+                killed.append(pid)
+                os.kill(pid, signal.SIGKILL)
+        running.pid(stage, other_than=killed)
+        ear.follow(1)
+    assert running.process.poll() is None
+
+
+def ended(process):
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_the_stages_of_a_supervisor_that_is_killed_end_and_the_next_one_goes_on(live, hear):
+    ear = hear(live)
+    ear.follow(1)
+    processes = [psutil.Process(how[who]) for how in live.stages().values() for who in ("pid", "standby") if how[who]]
+    live.process.kill()
+    live.process.wait()
+    ear.until(lambda: all(map(ended, processes)), "stages outlive their supervisor")
+    live.supervise()
+    known = len(ear.events)
+    ear.until(lambda: len(ear.events) > known, "no events any more")
+    ear.follow(1)
+
+
+def test_a_second_supervisor_of_the_same_station_is_refused_and_the_first_one_goes_on(live, hear):
+    ear = hear(live)
+    ear.follow(1)
+    before = live.restarts()
+    with pytest.raises(ConfigError, match="has a supervisor already"):
+        Supervisor(live.config, live.station.yaml)
+    ear.follow(5)
+    assert live.restarts() == before

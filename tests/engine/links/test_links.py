@@ -31,11 +31,14 @@ def inlet(address, last=None, **how):
     return closing(Inlet(address, None, after, **how))
 
 
-def reading(link):
-    """A stage that reads a recording as it is wanted, in a thread; the thread ends when the end has arrived."""
+def reading(link, beat=lambda: None):
+    """A stage that reads a recording as it is wanted, in a thread; the thread ends when the end has arrived.
+
+    `beat` is called while it waits.
+    """
 
     def read():
-        while (index := link.due(lambda: None)) is not None:
+        while (index := link.due(beat)) is not None:
             link.offer(Item("film", index, end=index == END - 1), bytes([index]))
 
     thread = threading.Thread(target=read, daemon=True)
@@ -53,6 +56,14 @@ def take(link, count, timeout_s=10.0):
     return taken
 
 
+def heard(link, note, timeout_s=10.0):
+    """Wait until an outlet has heard a note, and all that was said before it."""
+    deadline = time.monotonic() + timeout_s
+    while note not in link.notes():
+        assert time.monotonic() < deadline, f"{note!r} was not heard"
+        time.sleep(0.005)
+
+
 def test_a_recording_waits_for_the_later_stage_and_arrives_whole(address):
     with outlet(address, recording="film") as source, inlet(address, contiguous=True, keeps_nothing=True) as sink:
         reader = reading(source)
@@ -66,10 +77,12 @@ def test_a_recording_waits_for_the_later_stage_and_arrives_whole(address):
 @pytest.mark.parametrize("last", [None, 0, 3, 7, 12, 30])
 def test_a_later_stage_that_is_restarted_goes_on_where_it_says_even_while_all_room_is_taken(address, last):
     with outlet(address, recording="film", stay=True) as source:
-        reading(source)
+        waits = threading.Event()
+        reading(source, waits.set)
         with inlet(address, contiguous=True, keeps_nothing=True) as before:
             take(before, 13)
-        time.sleep(0.2)  # the earlier stage has read ahead and waits for room
+        waits.clear()
+        assert waits.wait(10)  # the earlier stage has read ahead and has no more room
         with inlet(address, last, contiguous=True, keeps_nothing=True) as after:
             first = 0 if last is None else last + 1
             assert take(after, END - first) == list(range(first, END))
@@ -118,8 +131,9 @@ def test_who_is_restarted_after_the_end_still_learns_of_it(address, recording):
         for _ in range(2):
             with inlet(address, END - 2, contiguous=bool(recording), keeps_nothing=True) as sink:
                 assert take(sink, 1) == [END - 1]
+                sink.note("with the acknowledgement")
                 sink.acknowledge()
-                time.sleep(0.1)
+                heard(source, "with the acknowledgement")
 
 
 def test_of_a_live_stream_the_newest_counts_and_nobody_waits(address):
@@ -176,12 +190,15 @@ def test_what_a_camera_tells_of_itself_waits_for_a_stage_that_is_busy_or_dead(ad
 
 
 def test_a_link_on_one_machine_says_how_long_an_item_was_on_its_way(address):
-    with outlet(address) as source, inlet(address) as sink:
+    with outlet(address) as source:
+        before_s = time.monotonic()
         source.offer(Item("camera", 0))
-        time.sleep(0.05)
-        assert take(sink, 1) == [0]
-        (age_ms,) = sink.age_ms
-        assert age_ms >= 50
+        offered_s = time.monotonic()
+        with inlet(address) as sink:
+            opened_s = time.monotonic()
+            assert take(sink, 1) == [0]
+            (age_ms,) = sink.age_ms
+        assert opened_s - offered_s <= age_ms / 1000 <= time.monotonic() - before_s
 
 
 def test_a_camera_that_starts_anew_is_followed_from_its_first_frame(address):

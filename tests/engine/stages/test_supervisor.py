@@ -1,0 +1,93 @@
+"""What the supervisor does about processes that hang as they start, fail again and again, or never let go; it runs in here,
+its stages are real.
+"""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from benchmarks.light_station import make
+from engine import supervisor
+from engine.bundle import open_bundle
+from engine.config import load_station
+from engine.errors import BundleError
+from engine.stages import STAGES
+from engine.store import Store
+from engine.supervisor import Supervisor, stage_states
+from engine.wire import unpack_event
+
+pytestmark = pytest.mark.slow
+
+PATIENCE_S = 90.0
+
+
+class Supervised:
+    def __init__(self, folder):
+        try:
+            made = make(folder, open_bundle(), cycles=100, seed=1, policy="freshest")
+        except BundleError as error:
+            pytest.skip(f"no shipped bundle: {error.problem}")
+        self.config = load_station(made.yaml)
+        self.supervisor = Supervisor(self.config, made.yaml)
+        self._thread = threading.Thread(target=self.supervisor.run)
+        self._thread.start()
+
+    def until(self, condition):
+        """What `condition` makes of a stage's states, once that is something."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not (found := condition(states := stage_states(self.config.station))):
+            assert time.monotonic() < deadline and self._thread.is_alive(), states
+            time.sleep(0.002)
+        return found
+
+    def all_stand_by(self):
+        self.until(lambda s: s and all(how["state"] == "running" and how["standby_ready"] for how in s.values()))
+
+    def told(self, stage):
+        with Store(self.config.store.url) as store:
+            events = [unpack_event(message) for message in store.messages(self.config.station, 1, 10_000)]
+        return [event.event for event in events if event.details.get("stage") == stage]
+
+    def close(self):
+        self.supervisor.stop()
+        self._thread.join()
+
+
+@pytest.fixture(scope="module")
+def station(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(supervisor, "PREPARE_S", 3.0)  # doubled each time: a slow machine gets there as well
+        running = Supervised(tmp_path_factory.mktemp("supervised"))
+        yield running
+        running.close()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stand_by_that_hangs_while_it_is_prepared_is_replaced_also_if_its_stage_dies_meanwhile(station, stage):
+    station.all_stand_by()
+    before = stage_states(station.config.station)[stage]
+    os.kill(before["standby"], signal.SIGKILL)
+    stuck = station.until(lambda s: s[stage]["standby"] not in (None, before["standby"]) and s[stage]["standby"])
+    os.kill(stuck, signal.SIGSTOP)
+    os.kill(before["pid"], signal.SIGKILL)
+    station.until(lambda s: s[stage]["state"] == "running" and s[stage]["pid"] not in (before["pid"], stuck))
+    station.all_stand_by()
+
+
+def test_a_stage_that_fails_as_soon_as_it_starts_shows_until_when_it_waits_and_what_happened_is_told(station):
+    station.all_stand_by()
+    told = len(station.told("publish"))
+    killed = None
+    for _ in range(3):
+        killed = station.until(lambda s, last=killed: s["publish"]["pid"] not in (None, last) and s["publish"]["pid"])
+        os.kill(killed, signal.SIGKILL)
+    begun_s = time.monotonic()
+    retry_s = station.until(lambda s: s["publish"]["retry_s"])
+    assert retry_s > begun_s
+    station.all_stand_by()
+    station.until(lambda _: station.told("publish")[told:][-1:] == ["stage_back"])
+    kinds = station.told("publish")[told:]
+    assert kinds == ["stage_down", "stage_back"] * (len(kinds) // 2)
