@@ -30,8 +30,11 @@ from scipy.ndimage import gaussian_filter1d  # noqa: E402
 from engine.matching.emission import EmissionFit, unit  # noqa: E402
 from engine.matching.hmm import SwitchingMatcher  # noqa: E402
 from engine.reference import Phase, Reference, ReferenceInfo  # noqa: E402
+from engine.retakes import MOST_ROWS  # noqa: E402
 
 SIZE, RATE_HZ = 128, 20.0
+TAKES = 5
+"""A demonstration and its retakes, as a reference of one recording holds them unless it is long (`engine.retakes`)."""
 Array = NDArray[np.float32]
 
 
@@ -49,7 +52,9 @@ def make_reference(ticks: int, rng: np.random.Generator) -> Reference:
         demonstrations=("synthetic",),
         emission=EmissionFit(12.0, -6.0, 0.4).as_json(),
     )
-    return Reference(info, work, np.zeros(ticks, np.float32), np.zeros((ticks, 13, 3), np.float32))
+    count = TAKES if TAKES * ticks <= MOST_ROWS else 1
+    takes = unit(work + rng.normal(scale=0.02, size=(count, ticks, SIZE)))
+    return Reference(info, work, np.zeros(ticks, np.float32), np.zeros((ticks, 13, 3), np.float32), takes)
 
 
 def make_stream(reference: Reference, ticks: int, rng: np.random.Generator) -> Array:

@@ -18,7 +18,7 @@ from engine.matching.building import EmbeddedDemo
 PACES = (0.7, 1.4)
 CROP_TICKS = 60
 """Ticks after which a crop has settled, whatever it has seen before."""
-MOST_ROWS = 20_000
+MOST_ROWS = 10_000
 """Ticks of all takes of a reference together, so that a step of the matcher stays short and a station small; what was shown always fits."""
 
 
