@@ -71,7 +71,7 @@ def reference_from_recordings(
 
     `phases` are marked on the first demonstration's own clock (see `engine.phase_marks`) and carried over to the others
     by alignment; None: the whole is one phase. A further demonstration without a cut may show more than the cycle: the
-    stretch most like the first one is taken. Each is joined by retakes of itself. `each_frame` is told which recording has been read up to which second.
+    stretch most like the first one is taken. A single demonstration is joined by retakes of itself. `each_frame` is told which recording has been read up to which second.
     Raises SourceError, DataError (recordings), PoseError, ConfigError (phases), BadReference, BundleError.
     """
     if not demonstrations:
@@ -101,7 +101,7 @@ def reference_from_recordings(
 def build_with_retakes(
     demos: Sequence[EmbeddedDemo], phases: Sequence[Phase] | None, embedder: Embedder, *, cyclic: bool = True
 ) -> Reference:
-    """As `build_reference`, each demonstration joined by its retakes, which are neither named nor timed: nobody showed them."""
+    """As `build_reference`, a single demonstration joined by its retakes, which are neither named nor timed: nobody showed them."""
     takes = [*demos, *retakes_of(demos, embedder, cyclic)]
     reference = build_reference(takes, phases, embedder.bundle, cyclic=cyclic)
     info, count = reference.info, len(demos)

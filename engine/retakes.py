@@ -1,7 +1,8 @@
-"""Demonstrations as if each had been shown several times: after a rest, over and over again, slower and faster.
+"""A single demonstration as if it had been shown several times: after a rest, over and over again, slower and faster.
 
 A causal model remembers what came before, so the same movement is embedded differently in the first cycle after a rest
-and in the fifth of a row, and differently again at another pace. Takes that nobody showed are made here, by the model itself.
+and in the fifth of a row, and differently again at another pace. With several demonstrations their differences show how
+far apart takes of the same work are; from a single one they are made here, by the model itself.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ MOST_ROWS = 10_000
 
 
 def retakes_of(demos: Sequence[EmbeddedDemo], embedder: Embedder, cyclic: bool) -> list[EmbeddedDemo]:
-    """Further takes of every demonstration; none if the reference would grow beyond `MOST_ROWS`."""
-    of_each = len(PACES) + (2 if cyclic else 1)
-    if len(demos[0].poses) * len(demos) * (1 + of_each) > MOST_ROWS:
+    """Further takes of a single demonstration; none where there are several, which show how takes differ, or where the reference would
+    grow beyond `MOST_ROWS`.
+    """
+    count = 1 + len(PACES) + (2 if cyclic else 1)
+    if len(demos) > 1 or count * len(demos[0].poses) > MOST_ROWS:
         return []
-    return [take for demo in demos for take in retakes(demo, embedder, cyclic)]
+    return retakes(demos[0], embedder, cyclic)
 
 
 def retakes(demo: EmbeddedDemo, embedder: Embedder, cyclic: bool) -> list[EmbeddedDemo]:

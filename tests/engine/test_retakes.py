@@ -1,4 +1,4 @@
-"""Demonstrations, as if shown after a rest, over and over, and at other paces."""
+"""One demonstration, as if shown after a rest, over and over, and at other paces."""
 
 import numpy as np
 import pytest
@@ -49,7 +49,8 @@ def test_every_take_is_whole(embedder, demo, cyclic):
         assert len(take.embeddings) == len(take.poses) and np.isfinite(take.embeddings).all()
 
 
-def test_a_reference_that_would_grow_too_large_goes_without(monkeypatch, embedder, demo):
-    monkeypatch.setattr("engine.retakes.MOST_ROWS", 10 * len(demo.poses) - 1)
+def test_several_demonstrations_and_a_reference_that_would_grow_too_large_go_without(monkeypatch, embedder, demo):
     assert len(retakes_of([demo], embedder, True)) == len(retakes(demo, embedder, True))
     assert retakes_of([demo, demo], embedder, True) == []
+    monkeypatch.setattr("engine.retakes.MOST_ROWS", 5 * len(demo.poses) - 1)
+    assert retakes_of([demo], embedder, True) == []

@@ -22,13 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.bundle import Bundle
-from engine.embedder.embedder import StationEmbedder
-from engine.embedder.opening import open_runtime
 from engine.errors import DataError
 from engine.matching.building import EmbeddedDemo, build_reference
 from engine.matching.hmm import SwitchingMatcher
 from engine.reference import Reference
-from engine.retakes import retakes_of
 from training.datasets.base import Clip, Dataset
 from training.evaluate.online import recordings, scores
 from training.evaluate.online.peers import PEERS
@@ -62,8 +59,6 @@ class ActionTask:
     streams: list[Followed]
     draws: list[list[dict[str, Recording]]]
     """Per draw five references, each in both spaces."""
-    retakes: dict[str, list[EmbeddedDemo]]
-    """Of each reference, by name: a user's reference has them too (`engine.retakes`)."""
 
     @property
     def cyclic(self) -> bool:
@@ -128,24 +123,17 @@ def _task(
             space: Recording(library[i].id, at_ticks, embedded[len(streams) + j], labels)
             for space, embedded in spaces.items()
         }
-    embedder = StationEmbedder(open_runtime(bundle))
-    again = {
-        r.name: retakes_of([EmbeddedDemo(r.name, r.embeddings, r.poses)], embedder, name in REPETITIVE)
-        for r in (recording["lockstep"] for recording in known.values())
-    }
-    return ActionTask(name, followed, [[known[i] for i in pick] for pick in picks], again)
+    return ActionTask(name, followed, [[known[i] for i in pick] for pick in picks])
 
 
-def reference_of(
-    references: Sequence[Recording], bundle: Bundle, cyclic: bool, retakes: Sequence[EmbeddedDemo] = ()
-) -> Reference:
-    """Lockstep's reference from recordings that are all labelled, joined by their `retakes`."""
+def reference_of(references: Sequence[Recording], bundle: Bundle, cyclic: bool) -> Reference:
+    """Lockstep's reference from recordings that are all labelled."""
     marked = [recordings.phases_of(r.phases, bundle.info.rate_hz) for r in references]
     demos = [
         EmbeddedDemo(r.name, r.embeddings, r.poses, {phase.name: phase.start_s for phase in phases})
         for r, phases in zip(references, marked, strict=True)
     ]
-    return build_reference([*demos, *retakes], marked[0], bundle, cyclic)
+    return build_reference(demos, marked[0], bundle, cyclic)
 
 
 def follow(
@@ -171,9 +159,7 @@ def judge_action(task: ActionTask, bundle: Bundle, matchmaker: str | None) -> di
         extra: dict[str, list[float]] = defaultdict(list)
         for draw in task.draws:
             for space in ("lockstep", "keypoints"):
-                chosen = [r[space] for r in draw[:count]]
-                again = [take for r in chosen for take in task.retakes[r.name]] if space == "lockstep" else []
-                reference = reference_of(chosen, bundle, task.cyclic, again)
+                reference = reference_of([r[space] for r in draw[:count]], bundle, task.cyclic)
                 for followed in task.streams:
                     told = follow(reference, followed.spaces[space], followed.stream.poses[followed.newest])
                     truth = followed.phases

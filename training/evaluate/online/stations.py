@@ -19,8 +19,6 @@ from numpy.typing import NDArray
 from engine.aligner import Aligner
 from engine.bundle import Bundle
 from engine.embedder import open_embedder
-from engine.embedder.embedder import StationEmbedder
-from engine.embedder.opening import open_runtime
 from engine.events import EventDetector
 from engine.matching.base import Match
 from engine.matching.building import EmbeddedDemo, build_reference
@@ -29,7 +27,6 @@ from engine.messages import Event
 from engine.pose.locating import Locator
 from engine.pose.opening import open_estimator
 from engine.reference import Phase, Reference
-from engine.reference_building import build_with_retakes
 from engine.resample import resample_track
 from engine.sources.rendered import RenderedStation, StationParams, Truth, TruthEvent, simulate
 from training.evaluate.online import recordings, scores
@@ -132,8 +129,6 @@ def station_reference(takes: Iterable[Recorded], bundle: Bundle, space: str = "l
         within = (ticks_s >= cycle.start_s) & (ticks_s <= cycle.end_s)
         embed = recordings.embed([at_ticks], bundle) if space == "lockstep" else recordings.embed_keypoints([at_ticks])
         demos.append(EmbeddedDemo(f"take {len(demos) + 1}", embed[0][within], at_ticks[within]))
-    if space == "lockstep":
-        return build_with_retakes(demos, phases, StationEmbedder(open_runtime(bundle)))
     return build_reference(demos, phases, bundle)
 
 
