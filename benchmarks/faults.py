@@ -11,6 +11,7 @@ A subscriber listens throughout, and is itself closed and opened again now and t
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -84,9 +85,29 @@ def pids(station: str) -> dict[str, int]:
     return {name: how["pid"] for name, how in stage_states(station).items() if how["pid"] and how["state"] == "running"}
 
 
+def strike(pid: int, how: int) -> None:
+    """Whoever has died meanwhile has died."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, how)
+
+
+def kill_as_it_starts(listener: Listener, station: str, stage: str, rng: random.Random) -> int:
+    """Kill a stage, and up to two seconds later in one of two cases its stand-by: a pid of who has taken over or is about to."""
+    strike(pids(station)[stage], signal.SIGKILL)
+    until_s = time.monotonic() + rng.uniform(0.0, 2.0)
+    while time.monotonic() < until_s:
+        listener.update()
+    standby = stage_states(station)[stage]["standby"]
+    if standby is not None and rng.random() < 0.5:
+        strike(standby, signal.SIGKILL)
+    while not (pid := stage_states(station)[stage]["pid"]):
+        listener.update()
+    return int(pid)
+
+
 def kill_once(listener: Listener, pid: int, how: int, truth: Truth) -> tuple[float, float]:
     """Seconds to the first state of something captured after the kill, and from there to a right position."""
-    os.kill(pid, how)
+    strike(pid, how)
     killed_wall_s, killed_s = time.time(), time.monotonic()
     back_s: float | None = None
     while time.monotonic() - killed_s < GIVE_UP_S:
@@ -98,11 +119,11 @@ def kill_once(listener: Listener, pid: int, how: int, truth: Truth) -> tuple[flo
     return (back_s - killed_s if back_s else GIVE_UP_S), GIVE_UP_S
 
 
-def run(kills: int, seed: int, bundle_name: str | None, stop: bool) -> dict[str, Any]:
+def run(kills: int, seed: int, bundle_name: str | None, stop: bool, starting: bool) -> dict[str, Any]:
     rng = random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="lockstep-faults-") as name:
         folder = Path(name)
-        cycles = int(kills * SECONDS_PER_KILL / CYCLE_S) + 6
+        cycles = int((1 + starting) * kills * SECONDS_PER_KILL / CYCLE_S) + 6
         station = make(folder, open_bundle(bundle_name), cycles=cycles, seed=seed + 1, policy="freshest")
         times_s, positions_s, _ = undisturbed(station)
         truth = Truth(times_s, positions_s, Reference.load(station.reference).duration_s)
@@ -123,6 +144,8 @@ def run(kills: int, seed: int, bundle_name: str | None, stop: bool) -> dict[str,
                         if supervisor.poll() is not None:
                             raise SystemExit(f"the supervisor has ended: {(folder / 'log').read_text()[-500:]}")
                     stage, pid = rng.choice(sorted(pids(config.station).items()))
+                    if starting:
+                        pid = kill_as_it_starts(listener, config.station, stage, rng)
                     how = signal.SIGSTOP if stop and rng.random() < 0.2 else signal.SIGKILL
                     back_s, right_s = kill_once(listener, pid, how, truth)
                     recovery.append(back_s)
@@ -187,9 +210,14 @@ def main() -> None:
     parser.add_argument(
         "--stop", action="store_true", help="one in five is stopped (SIGSTOP), so that it hangs, not killed"
     )
+    parser.add_argument(
+        "--starting",
+        action="store_true",
+        help="each stage is killed twice, up to 2 s apart, and sometimes its stand-by too: it dies while it starts",
+    )
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    figures = run(options.kills, options.seed, options.bundle, options.stop)
+    figures = run(options.kills, options.seed, options.bundle, options.stop, options.starting)
     print(json.dumps(figures, indent=1))
     if options.json:
         options.json.write_text(json.dumps(figures))
