@@ -28,6 +28,9 @@ from engine.reference import Reference
 TRUSTED = 0.4
 """Ticks of lower confidence say nothing about position."""
 
+REMEMBERED_S = 2.0
+"""Longer than the delayed copy's lag."""
+
 SURE = 0.9
 """Where the live answer is this confident of the delayed one's phase, work has come as far as the live one says."""
 
@@ -53,6 +56,7 @@ class EventDetector:
         self._cycles.reset()
         self._last_time_s: float | None = None
         self._confirmations: list[int] = []
+        self._paused: list[tuple[float, bool]] = []
         self._drafts: list[Event] = []
         self._now = (0.0, 0.0, 0.0)
 
@@ -79,6 +83,7 @@ class EventDetector:
         dt_s = 0.0 if self._last_time_s is None else min(max(time_s - self._last_time_s, 0.0), 1.0)
         self._last_time_s = time_s
         presence, cycles = self._presence, self._cycles
+        self._note_pause(match, time_s)
         presence.seen(seen, time_s, dt_s, self._tell)
         for phase in self._confirmations:
             cycles.confirm(phase, time_s)
@@ -87,7 +92,7 @@ class EventDetector:
             left_s = presence.status(match, time_s, dt_s, cycles.open, cycles.phase_name, self._tell)
             if left_s is not None:
                 cycles.leave(left_s)
-            elif not presence.off_task and (tick := _work(match, time_s, dt_s)) is not None:
+            elif not presence.off_task and (tick := self._work(match, time_s, dt_s)) is not None:
                 cycles.work(tick)
         elif presence.out_of_sight(time_s, dt_s):
             cycles.leave(time_s)
@@ -104,9 +109,35 @@ class EventDetector:
         for where in remaining:
             dt_s, lag_s = lag_s - where.lag_s, where.lag_s
             if not self._presence.away and _trusted(where):
-                self._cycles.work(_as_work(where, self._last_time_s, dt_s, self._presence.paused, where.position_s))
+                self._cycles.work(self._as_work(where, self._last_time_s, dt_s, where.position_s))
         self._cycles.stream_ended()
         return self._drafts
+
+    def _work(self, match: Match, time_s: float, dt_s: float) -> Working | None:
+        """The tick as work that can be trusted, from the delayed copy where there is one; else None."""
+        where = match.delayed
+        if where is None:
+            paused = match.status == "paused"
+            if not (paused or match.status == "on_task") or match.confidence < TRUSTED:
+                return None
+            return Working(time_s, dt_s, match.position_s, match.phase, match.confidence, paused, match.position_s)
+        if not _trusted(where):
+            return None
+        onward = match.status == "on_task" and match.confidence >= SURE and match.phase == where.phase
+        return self._as_work(where, time_s, dt_s, max(where.position_s, match.position_s) if onward else where.position_s)
+
+    def _as_work(self, where: Delayed, now_s: float, dt_s: float, ahead_s: float) -> Working:
+        at_s = now_s - where.lag_s
+        return Working(at_s, dt_s, where.position_s, where.phase, where.confidence, self._was_paused(at_s), ahead_s)
+
+    def _note_pause(self, match: Match, time_s: float) -> None:
+        """The delayed copy is told of pauses as of its own time: whoever stops now was still working then."""
+        self._paused = [entry for entry in self._paused if time_s - REMEMBERED_S < entry[0] < time_s]
+        self._paused.append((time_s, match.status == "paused"))
+
+    def _was_paused(self, at_s: float) -> bool:
+        before = [paused for time_s, paused in self._paused if time_s <= at_s + 1e-6]
+        return before[-1] if before else self._paused[0][1]
 
     def _tell(
         self, kind: EventKind, when_s: float, phase: str | None = None, **details: float | str | list[float] | None
@@ -134,6 +165,7 @@ class EventDetector:
             "cycles": self._cycles.state(),
             "last_time_s": self._last_time_s,
             "confirm": self._confirmations,
+            "paused": self._paused,
         }
         return {"json": np.frombuffer(json.dumps(content).encode(), np.uint8).copy()}
 
@@ -145,26 +177,8 @@ class EventDetector:
         self._cycles.restore(content["cycles"])
         self._last_time_s = content["last_time_s"]
         self._confirmations = list(content["confirm"])
-
-
-def _work(match: Match, time_s: float, dt_s: float) -> Working | None:
-    """The tick as work that can be trusted, from the delayed copy where there is one; else None."""
-    paused = match.status == "paused"
-    where = match.delayed
-    if where is None:
-        if not (paused or match.status == "on_task") or match.confidence < TRUSTED:
-            return None
-        return Working(time_s, dt_s, match.position_s, match.phase, match.confidence, paused, match.position_s)
-    if not _trusted(where):
-        return None
-    onward = match.status == "on_task" and match.confidence >= SURE and match.phase == where.phase
-    ahead_s = max(where.position_s, match.position_s) if onward else where.position_s
-    return _as_work(where, time_s, dt_s, paused, ahead_s)
+        self._paused = [(time_s, paused) for time_s, paused in content["paused"]]
 
 
 def _trusted(where: Delayed) -> bool:
     return where.at_work >= 0.5 and where.confidence >= TRUSTED
-
-
-def _as_work(where: Delayed, now_s: float, dt_s: float, paused: bool, ahead_s: float) -> Working:
-    return Working(now_s - where.lag_s, dt_s, where.position_s, where.phase, where.confidence, paused, ahead_s)

@@ -244,3 +244,26 @@ def go_back(stalled_s: float) -> list[tuple[str, str | None]]:
 def test_a_phase_begun_again_unseen_counts_by_the_time_it_took():
     assert go_back(1.2) == [("phase_repeated", "b")]
     assert go_back(0.3) == []
+
+
+@pytest.mark.parametrize("worked_s", [0.5, 1.0])
+def test_a_pause_is_told_however_soon_after_the_start_of_the_cycle_it_comes(worked_s: float):
+    """The delayed copy still walks through the work when the live answer already stands."""
+    reference, lag = make_reference(), 12
+    detector, told = EventDetector(reference, station="bench"), []
+    positions = np.minimum(np.arange(80) / RATE_HZ, worked_s)
+    for tick, live_s in enumerate(positions):
+        past_s = float(positions[max(tick - lag, 0)])
+        delayed = Delayed(past_s, reference.phase_index(past_s), 1.0, 1.0, min(tick, lag) / RATE_HZ)
+        status = "paused" if tick > worked_s * RATE_HZ else "on_task"
+        match = Match(float(live_s), 0, 0.0, float(live_s) / 6, 1.0, 0.95, status, 1.0, delayed)
+        told += detector.step(match, tick / RATE_HZ, 1e9, True)
+    assert [e.event for e in told] == ["cycle_started", "phase_started", "paused"]
+
+
+def test_time_that_goes_back_leaves_nothing_of_pauses_to_come():
+    shift = Shift().do("a")
+    for _ in range(3):
+        shift.time_s = 0.0
+        shift.do("a")
+    assert len(shift.detector.state()["json"]) < 4000
