@@ -47,6 +47,8 @@ class Working:
     paused: bool
     ahead_s: float
     """How far work has come since in the same phase, as the live answer has it."""
+    leaving: bool = False
+    """By now the live answer has the operator off task: what seems to begin may be their going."""
 
 
 @dataclass
@@ -129,7 +131,7 @@ class CycleTracker:
             if here > bins * (1 - TAIL) or tick.phase == len(procedure.phases) - 1 > 0:
                 return  # the tail of the cycle that has just ended
         record = self._record
-        if record.current >= 0 and record.established and backward:
+        if record.current >= 0 and record.established and backward and not tick.paused:
             start, end = procedure.spans[record.current]
             length = end - start
             if start <= here and before - here >= AGAIN * length:
@@ -301,7 +303,8 @@ class CycleTracker:
             if phase not in record.order:
                 first = next((b for b in range(low, high) if record.covered[b]), low)
             record.visit[first : memory.last_bin + 1] = [1] * max(memory.last_bin + 1 - first, 0)
-        if record.current >= 0 and not record.established:
+        again = record.current in record.order
+        if record.current >= 0 and not record.established and not (again and tick.leaving):
             ahead = procedure.bin_of(tick.ahead_s) if record.current == phase else 0
             if record.beyond_doubt(procedure, ahead):
                 self._judge(tick.at_s)
@@ -318,9 +321,14 @@ class CycleTracker:
             self._tell("slow", tick.at_s, self.phase_name, dwell_s=record.visit_s, limit_s=limit_s)
 
     def _judge(self, time_s: float) -> None:
-        for kind, phase, when in self._record.establish(self.procedure, time_s):
+        verdicts = self._record.establish(self.procedure, time_s)
+        left_out = {*self._record.skipped, *(phase for kind, phase, _ in verdicts if kind == "phase_skipped")}
+        # A cycle that lacks more than this will be told as abandoned, unless what it lacks is still made up for.
+        tells_skips = self.procedure.share(sorted(left_out)) <= MOST_SKIPPED
+        for kind, phase, when in verdicts:
             if kind == "phase_skipped":
-                self._skip(phase, when)
+                if tells_skips:
+                    self._skip(phase, when)
             else:
                 self._tell(kind, when, self.procedure.phases[phase].name)
 

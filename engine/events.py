@@ -124,11 +124,13 @@ class EventDetector:
         if not _trusted(where):
             return None
         onward = match.status == "on_task" and match.confidence >= SURE and match.phase == where.phase
-        return self._as_work(where, time_s, dt_s, max(where.position_s, match.position_s) if onward else where.position_s)
+        ahead_s = max(where.position_s, match.position_s) if onward else where.position_s
+        return self._as_work(where, time_s, dt_s, ahead_s, leaving=match.status in ("off_task", "lost"))
 
-    def _as_work(self, where: Delayed, now_s: float, dt_s: float, ahead_s: float) -> Working:
+    def _as_work(self, where: Delayed, now_s: float, dt_s: float, ahead_s: float, leaving: bool = False) -> Working:
         at_s = now_s - where.lag_s
-        return Working(at_s, dt_s, where.position_s, where.phase, where.confidence, self._was_paused(at_s), ahead_s)
+        paused = self._was_paused(at_s)
+        return Working(at_s, dt_s, where.position_s, where.phase, where.confidence, paused, ahead_s, leaving)
 
     def _note_pause(self, match: Match, time_s: float) -> None:
         """The delayed copy is told of pauses as of its own time: whoever stops now was still working then."""

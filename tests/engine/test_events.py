@@ -1,5 +1,7 @@
 """Events from hand-written matches: what each kind needs, and what must not cause one."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -246,19 +248,24 @@ def test_a_phase_begun_again_unseen_counts_by_the_time_it_took():
     assert go_back(0.3) == []
 
 
-@pytest.mark.parametrize("worked_s", [0.5, 1.0])
-def test_a_pause_is_told_however_soon_after_the_start_of_the_cycle_it_comes(worked_s: float):
-    """The delayed copy still walks through the work when the live answer already stands."""
+def told_with_delay(positions: np.ndarray, status_of: Callable[[int], str]) -> list[str]:
+    """Kinds of events where the delayed copy is right, 0.6 s behind a live answer of this status at each tick."""
     reference, lag = make_reference(), 12
     detector, told = EventDetector(reference, station="bench"), []
-    positions = np.minimum(np.arange(80) / RATE_HZ, worked_s)
     for tick, live_s in enumerate(positions):
         past_s = float(positions[max(tick - lag, 0)])
         delayed = Delayed(past_s, reference.phase_index(past_s), 1.0, 1.0, min(tick, lag) / RATE_HZ)
-        status = "paused" if tick > worked_s * RATE_HZ else "on_task"
-        match = Match(float(live_s), 0, 0.0, float(live_s) / 6, 1.0, 0.95, status, 1.0, delayed)
-        told += detector.step(match, tick / RATE_HZ, 1e9, True)
-    assert [e.event for e in told] == ["cycle_started", "phase_started", "paused"]
+        live = float(live_s), reference.phase_index(float(live_s)), 0.0, float(live_s) / 6
+        told += detector.step(Match(*live, 1.0, 0.8, status_of(tick), 1.0, delayed), tick / RATE_HZ, 1e9, True)
+    return [event.event for event in told]
+
+
+@pytest.mark.parametrize("worked_s", [0.5, 1.0])
+def test_a_pause_is_told_however_soon_after_the_start_of_the_cycle_it_comes(worked_s: float):
+    """The delayed copy still walks through the work when the live answer already stands."""
+    positions = np.minimum(np.arange(80) / RATE_HZ, worked_s)
+    told = told_with_delay(positions, lambda tick: "paused" if tick > worked_s * RATE_HZ else "on_task")
+    assert told == ["cycle_started", "phase_started", "paused"]
 
 
 def test_time_that_goes_back_leaves_nothing_of_pauses_to_come():
@@ -267,3 +274,25 @@ def test_time_that_goes_back_leaves_nothing_of_pauses_to_come():
         shift.time_s = 0.0
         shift.do("a")
     assert len(shift.detector.state()["json"]) < 4000
+
+
+def test_slipping_back_while_standing_still_is_no_repetition():
+    shift = Shift().do("a").stay(1.9, 1.0, "paused").stay(0.3, 1.0, "paused")
+    for position_s in np.arange(0.3, 2.0, 1 / RATE_HZ):
+        shift.tick(float(position_s))
+    assert shift.do("b", "c").kinds(*DEVIATIONS) == []
+
+
+@pytest.mark.parametrize(("live", "told"), [("off_task", []), ("on_task", ["phase_repeated"])])
+def test_what_seems_to_be_done_again_while_the_operator_is_going_is_not_told(live: str, told: list[str]):
+    """Phases a and b, and b again from its start on, of which the live answer has known for less than a second that it is no work."""
+    positions = np.concatenate([np.arange(0, 3.9, 1 / RATE_HZ), np.arange(2.2, 3.9, 1 / RATE_HZ)])
+    kinds = told_with_delay(positions, lambda tick: live if tick >= 95 else "on_task")
+    assert "off_task" not in kinds
+    assert [kind for kind in kinds if kind in DEVIATIONS] == told
+
+
+def test_whoever_begins_beyond_half_of_the_procedure_is_not_accused_of_each_phase_before():
+    shift = Shift("abcde").do(*"abcde").do(*"de").stay(0.0, 2.0, "idle")
+    assert shift.kinds("phase_skipped") == []
+    assert [k for k, _ in shift.kinds("cycle_finished", "cycle_abandoned")] == ["cycle_finished", "cycle_abandoned"]
