@@ -163,7 +163,7 @@ class CycleRecord:
             return False
         low, high = procedure.spans[self.current]
         length_s = (high - low) * procedure.duration_s / procedure.bins
-        return sum(self.dwell_s) - self.dwell_at_last_s >= RETURNED_TIME * length_s * self._pace(procedure)
+        return sum(self.dwell_s) - self.dwell_at_last_s >= RETURNED_TIME * length_s * self.pace(procedure)
 
     def establish(self, procedure: Procedure, time_s: float) -> list[tuple[EventKind, int, float]]:
         """The current visit is now beyond doubt: what that says about order, as (kind, phase, when)."""
@@ -198,14 +198,14 @@ class CycleRecord:
 
     def _hides_another(self, procedure: Procedure) -> bool:
         """The current phase has taken too long for what it has come through: see `HIDING`."""
-        return self.dwell_s[self.current] > HIDING * self._pace(procedure) * self._passed_s(procedure, self.current)
+        return self.dwell_s[self.current] > HIDING * self.pace(procedure) * self._passed_s(procedure, self.current)
 
     def _passed_s(self, procedure: Procedure, phase: int) -> float:
         """How much of a phase has been seen in this cycle, in seconds of the reference."""
         low, high = procedure.spans[phase]
         return sum(self.covered[low:high]) * procedure.duration_s / procedure.bins
 
-    def _pace(self, procedure: Procedure) -> float:
+    def pace(self, procedure: Procedure) -> float:
         """Seconds that this cycle's other phases have taken, per second of the reference."""
         others = {p for p in self.order if p != self.current}
         passed_s = sum(self._passed_s(procedure, p) for p in others)

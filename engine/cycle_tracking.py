@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from engine.cycle import ESTABLISHED, CycleRecord, Procedure
+from engine.cycle import ESTABLISHED, RETURNED, RETURNED_TIME, CycleRecord, Procedure
 from engine.evidence import Evidence
 from engine.presence import Tell
 
@@ -28,7 +28,7 @@ MADE_UP_S = 0.6
 """A matcher slides from the end to the start for a moment before it sees that a passed phase is being made up for."""
 TAIL = 0.12
 """Share of the clock at its end in which no cycle starts: it belongs to the one that has just ended."""
-AGAIN = 0.35
+AGAIN = 0.3
 """Back by this share of a phase: it is being done again."""
 STRIDE_S = 0.4
 """Most that one tick may advance and still have passed through what lies between."""
@@ -66,6 +66,10 @@ class _Memory:
     candidate_bin: int = 0
     wrapped_s: float | None = None
     """When work leapt back to the start, or went on there although something had been passed over; undecided for `MADE_UP_S`."""
+    ended_s: float = 0.0
+    """When the last cycle ended."""
+    pace: float = 1.0
+    """Seconds it took per second of the reference."""
     repeated: bool = False
     """The last phase of the cycle that has ended was told to be done again."""
     fresh: bool = True
@@ -220,7 +224,9 @@ class CycleTracker:
             record.started_s, memory.repeated = tick.at_s, False
         seen = [b for b, covered in enumerate(record.covered) if covered]
         record.mark(min(seen[-1] + 1, here) if seen and 0 <= here - seen[-1] <= 8 else here, here)
-        if not memory.repeated and record.coverage(self.procedure, [tick.phase]) >= ESTABLISHED:
+        length_s = self.procedure.phases[tick.phase].end_s - self.procedure.phases[tick.phase].start_s
+        took = tick.at_s - memory.ended_s >= RETURNED_TIME * length_s * memory.pace
+        if not memory.repeated and record.coverage(self.procedure, [tick.phase]) >= (RETURNED if took else ESTABLISHED):
             memory.repeated = True
             if record.left_s is not None:
                 return  # going away looked like the end of the cycle: now it is really done
@@ -252,6 +258,7 @@ class CycleTracker:
         """The open cycle is over, as it is."""
         memory, record, procedure = self._memory, self._record, self.procedure
         complete = self._complete()
+        memory.ended_s, memory.pace = time_s, record.pace(procedure)
         self._leave_phase(time_s)
         for phase in map(int, memory.unconfirmed):
             self._tell("phase_skipped", time_s, procedure.phases[phase].name, reason="not confirmed")

@@ -296,3 +296,15 @@ def test_whoever_begins_beyond_half_of_the_procedure_is_not_accused_of_each_phas
     shift = Shift("abcde").do(*"abcde").do(*"de").stay(0.0, 2.0, "idle")
     assert shift.kinds("phase_skipped") == []
     assert [k for k, _ in shift.kinds("cycle_finished", "cycle_abandoned")] == ["cycle_finished", "cycle_abandoned"]
+
+
+def test_the_last_phase_done_again_counts_by_the_time_it_took_where_little_of_it_was_recognised():
+    def after(waiting_s: float) -> list[tuple[str, str | None]]:
+        """A cycle, a wait, and the last quarter of its last phase once more."""
+        shift = Shift().do(*"abc").stay(6.0, waiting_s, "idle")
+        for position_s in np.arange(5.5, 6.0 - 1e-9, 1 / RATE_HZ):
+            shift.tick(float(position_s))
+        return shift.stay(0.0, 2.0, "idle").kinds(*DEVIATIONS[:3])
+
+    assert after(1.2) == [("phase_repeated", "c")]
+    assert after(0.2) == []
