@@ -23,7 +23,8 @@ BEGIN_EVIDENCE_S = 0.3
 BEGIN_COVERAGE = 0.06
 END_S = 0.1
 """This close to the end of the clock counts as having reached it."""
-END_WAIT_S = 1.0
+END_WAIT_S, MAKING_UP_S = 1.0, 1.6
+"""Standing at the end this long ends the cycle: the latter where a phase was passed over, which may come late, after the last."""
 MADE_UP_S = 0.6
 """A matcher slides from the end to the start for a moment before it sees that a passed phase is being made up for."""
 TAIL = 0.12
@@ -70,6 +71,8 @@ class _Memory:
     """When the last cycle ended."""
     pace: float = 1.0
     """Seconds it took per second of the reference."""
+    over_s: float | None = None
+    """When work stopped after the last phase, though something had been passed over that may still be made up for."""
     repeated: bool = False
     """The last phase of the cycle that has ended was told to be done again."""
     fresh: bool = True
@@ -130,6 +133,8 @@ class CycleTracker:
                 memory.wrapped_s = tick.at_s
                 return
             self.end(tick.at_s)
+        if memory.over_s is not None and self._goes_on_elsewhere(tick):
+            self.end(memory.over_s)
         if not memory.open:
             self._before_start(tick, here)
             if here > bins * (1 - TAIL) or tick.phase == len(procedure.phases) - 1 > 0:
@@ -149,7 +154,8 @@ class CycleTracker:
         if not tick.paused:
             self._dwell(tick)
         at_end = here >= bins - max(1, round(END_S / procedure.duration_s * bins))
-        stays = memory.evidence.since("at end", at_end, tick.at_s, tick.dt_s, END_WAIT_S) is not None
+        wait_s = MAKING_UP_S if self._may_be_made_up_for() else END_WAIT_S
+        stays = memory.evidence.since("at end", at_end, tick.at_s, tick.dt_s, wait_s) is not None
         # What was passed over may still be made up for; the next start, or standing still here, says that it was not.
         if at_end and (stays or not record.missing(procedure)) and self._complete():
             self.end(tick.at_s)
@@ -160,9 +166,15 @@ class CycleTracker:
         if self._record.left_s is None:
             self._record.left_s = self._record.last_work_s
 
-    def leave(self, time_s: float) -> None:
-        """Work has stopped for good: the cycle ends as it is."""
+    def leave(self, time_s: float, gone_s: float) -> None:
+        """Work has stopped for good, `gone_s` ago: the cycle ends as it is, at `time_s`.
+
+        Where all is done but for what was passed over, that may still be made up for: it takes longer to believe.
+        """
         if self._memory.open:
+            if gone_s < MAKING_UP_S and self._complete() and self._may_be_made_up_for():
+                self._memory.over_s = time_s
+                return
             self._memory.fresh = not self._complete()
             self.end(time_s)
 
@@ -232,6 +244,17 @@ class CycleTracker:
                 return  # going away looked like the end of the cycle: now it is really done
             self._tell("phase_repeated", record.started_s, self.procedure.phases[tick.phase].name)
 
+    def _may_be_made_up_for(self) -> bool:
+        """The last phase was done, but not all of those before it."""
+        missing = self._record.missing(self.procedure)
+        return bool(missing) and len(self.procedure.phases) - 1 not in missing
+
+    def _goes_on_elsewhere(self, tick: Working) -> bool:
+        """Work that had stopped after the last phase goes on, and not with what was passed over."""
+        made_up = tick.phase in self._record.missing(self.procedure)
+        elsewhere = not made_up and tick.phase != len(self.procedure.phases) - 1
+        return self._memory.evidence.since("elsewhere", elsewhere, tick.at_s, tick.dt_s, PHASE_EVIDENCE_S) is not None
+
     def _starts_anew(self, before: int, here: int, near: bool) -> bool:
         """Position went back: is this the next cycle, and not a phase done again?"""
         bins, procedure = self.procedure.bins, self.procedure
@@ -279,7 +302,7 @@ class CycleTracker:
         else:
             self._tell("cycle_abandoned", time_s, coverage=sum(record.covered) / procedure.bins)
         memory.open = False
-        memory.wrapped_s = None
+        memory.wrapped_s = memory.over_s = None
         memory.candidate, memory.candidate_s = -1, 0.0
         memory.evidence.forget("begin")
         self._record = CycleRecord.empty(procedure, time_s)
@@ -328,6 +351,7 @@ class CycleTracker:
             self._tell("slow", tick.at_s, self.phase_name, dwell_s=record.visit_s, limit_s=limit_s)
 
     def _judge(self, time_s: float) -> None:
+        self._memory.over_s = None
         verdicts = self._record.establish(self.procedure, time_s)
         left_out = {*self._record.skipped, *(phase for kind, phase, _ in verdicts if kind == "phase_skipped")}
         # A cycle that lacks more than this will be told as abandoned, unless what it lacks is still made up for.

@@ -22,7 +22,7 @@ from engine.cycle_tracking import CycleTracker, Working
 from engine.evidence import Evidence
 from engine.matching.base import Delayed, Match
 from engine.messages import Event, EventKind
-from engine.presence import Presence
+from engine.presence import GIVEN_UP_S, Presence
 from engine.reference import Reference
 
 TRUSTED = 0.4
@@ -91,11 +91,11 @@ class EventDetector:
         if seen and not presence.lost:
             left_s = presence.status(match, time_s, dt_s, cycles.open, cycles.phase_name, self._tell)
             if left_s is not None:
-                cycles.leave(left_s)
+                cycles.leave(left_s, time_s - left_s)
             elif not presence.off_task and (tick := self._work(match, time_s, dt_s)) is not None:
                 cycles.work(tick)
         elif presence.out_of_sight(time_s, dt_s):
-            cycles.leave(time_s)
+            cycles.leave(time_s, GIVEN_UP_S)
         if presence.away:
             cycles.interrupted()
         return self._drafts
