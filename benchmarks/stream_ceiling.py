@@ -1,12 +1,13 @@
 """How well could anything know the phase on clock-free streams of Penn Action? A recurrent classifier, told all phase labels.
 
-    python -m benchmarks.stream_ceiling [--steps 600] [--seeds 5] [--target phase|progress] [--tuning] [--json F]
+    python -m benchmarks.stream_ceiling [--steps 600] [--seeds 5] [--target phase|key_events|progress] [--tuning] [--json F]
 
 Two GRU layers over joints in crop coordinates and their changes, one head an action, trained on streams composed as those that
 it is judged on. `--target phase` learns the labels of all training clips: no embedding that never saw a label, compared with
-one or five recordings, can be expected above it. `--target progress` learns equal shares of trimmed clips instead (no labels),
-as directions of moments, and is judged by phases carried from one and from five clips; compared with the shipped model it
-says what heatmaps and a window cost. `--tuning`: trained without the tuning clips and judged on them instead of on validation
+one or five recordings, can be expected above it. `--target key_events` learns progress that passes each labelled key event where
+a typical execution does, as directions of moments, and is judged by phases carried from one and from five clips; `--target
+progress` learns equal shares of trimmed clips instead (no labels): compared with the shipped model it says what heatmaps and a
+window cost. `--tuning`: trained without the tuning clips and judged on them instead of on validation
 clips. Per action and mean, over action ticks; `moving` leaves out pauses.
 """
 
@@ -35,6 +36,7 @@ from training.evaluate.label_transfer import nearest
 from training.evaluate.online.recordings import on_ticks
 from training.evaluate.probe import is_tuning
 from training.evaluate.streams import REPETITIVE, Stream, compose
+from training.recordings import anchored, phase_shares
 
 RATE_HZ, LONGEST, BATCH = 20.0, 300, 48
 CROP = {"grid": 30, "side": 4.0, "follow": 15, "leash": 1.0, "rise": 6, "fall": 150, "forget": 60}
@@ -54,7 +56,11 @@ class Seen:
     paused: NDArray[np.bool_]
 
 
-def see(action: int, recording: Clip | Stream, looks: np.random.Generator | None = None) -> Seen:
+Clocks = dict[str, NDArray[np.float64]]
+"""Clip id → progress (T,) of its frames, where that is not an equal share."""
+
+
+def see(action: int, recording: Clip | Stream, clocks: Clocks, looks: np.random.Generator | None = None) -> Seen:
     poses = recording.poses
     if looks is not None:
         poses = augmented(poses, skeleton.layout(recording.layout), LOOKS, looks)
@@ -68,6 +74,10 @@ def see(action: int, recording: Clip | Stream, looks: np.random.Generator | None
         parts.append(3 * (at - at[before]) * there * there[before])
     progress = recording.progress if isinstance(recording, Stream) else np.linspace(0, 1, len(poses))
     cycle = recording.cycle if isinstance(recording, Stream) else np.zeros(len(poses), int)
+    for number, name in enumerate(recording.clip_ids if isinstance(recording, Stream) else (recording.id,)):
+        if name in clocks:
+            shares = np.linspace(0, 1, len(clocks[name]))
+            progress = np.where(cycle == number, np.interp(progress, shares, clocks[name]), progress)
     assert recording.phases is not None
     return Seen(
         action,
@@ -164,6 +174,11 @@ def run(dataset: Dataset, target: str, steps: int, seeds: int, tuning: bool) -> 
     """Action → figures, and `mean`."""
     actions = [a for a in dataset.actions if dataset.select(action=a, split="val", labelled=True)]
     rng, learned, judged, library = np.random.default_rng(0), [], {}, {}
+    clocks: Clocks = {}
+    if target == "key_events":
+        labelled = dataset.select(split="train", labelled=True)
+        shares = phase_shares(labelled)
+        clocks = {clip.id: anchored(clip, shares[clip.action]) for clip in labelled}
     for number, action in enumerate(track(actions, description="streams", transient=True)):
         train = dataset.select(action=action, split="train", labelled=True)
         known = [clip for clip in train if not (tuning and is_tuning(clip)) and len(clip.poses) >= 8]
@@ -172,9 +187,9 @@ def run(dataset: Dataset, target: str, steps: int, seeds: int, tuning: bool) -> 
             if tuning
             else dataset.select(action=action, split="val", labelled=True)
         )
-        learned += [see(number, s, rng) for seed in range(seeds) for s in compose(known, 1000 + seed)]
-        judged[action] = [see(number, s) for s in compose(asked, 0)]
-        library[action] = [see(number, clip) for clip in known if np.ptp(clip.poses[..., :2], axis=0).max() > 1]
+        learned += [see(number, s, clocks, rng) for seed in range(seeds) for s in compose(known, 1000 + seed)]
+        judged[action] = [see(number, s, clocks) for s in compose(asked, 0)]
+        library[action] = [see(number, clip, clocks) for clip in known if np.ptp(clip.poses[..., :2], axis=0).max() > 1]
     net = learn(learned, [a in REPETITIVE for a in actions], target, steps)
     figures = {action: judge(net, judged[action], library[action], target) for action in actions}
     names = next(iter(figures.values()))
@@ -185,7 +200,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--seeds", type=int, default=5, help="streams made of each training clip")
-    parser.add_argument("--target", choices=("phase", "progress"), default="phase")
+    parser.add_argument("--target", choices=("phase", "key_events", "progress"), default="phase")
     parser.add_argument("--tuning", action="store_true")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()

@@ -32,6 +32,8 @@ class DataConfig(Section):
     """Rendered workers, two cycles each."""
     station_tracks: tuple[Path, ...] = ()
     """Folders of workers recorded through the pose estimator (see `training.datasets.station_tracks`)."""
+    station_tracks_weight: PositiveInt = 1
+    """How many rendered workers a recorded one counts for: the real estimator's errors are what a station meets."""
 
     @field_validator("format")
     @classmethod

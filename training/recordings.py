@@ -66,8 +66,8 @@ def load_recordings(config: DataConfig, layout: str, seed: int) -> list[Recordin
                     handed=clip.action in HANDED,
                 )
             )
-    for stations in _stations(config, seed):
-        recordings += [
+    for stations, weight in _stations(config, seed):
+        workers = [
             Recording(
                 skeleton.convert(clip.poses, clip.layout, layout),
                 clip.rate_hz,
@@ -80,6 +80,7 @@ def load_recordings(config: DataConfig, layout: str, seed: int) -> list[Recordin
             )
             for clip in stations.dataset.clips
         ]
+        recordings += workers * weight
     if not recordings:
         raise DataError(
             "nothing to train on",
@@ -114,9 +115,9 @@ def _starts(clip: Clip) -> NDArray[np.float64]:
     return np.array([0, *changes, len(clip.poses)], float)
 
 
-def _stations(config: DataConfig, seed: int) -> Iterator[StationClips]:
-    """Rendered workers: their joints made to look estimated, and their joints as really estimated."""
+def _stations(config: DataConfig, seed: int) -> Iterator[tuple[StationClips, int]]:
+    """Rendered workers: their joints made to look estimated, and their joints as really estimated; with how often each counts."""
     if config.station_workers:
-        yield load_stations(config.station_workers, seed)
+        yield load_stations(config.station_workers, seed), 1
     for folder in config.station_tracks:
-        yield load_station_tracks(folder)
+        yield load_station_tracks(folder), config.station_tracks_weight

@@ -38,8 +38,8 @@ class Lineup:
 def line_up(bundle: str | None, checkpoint: Path | None, seed: int) -> Lineup:
     """The model with its controls. Neither a bundle nor a checkpoint given: the shipped models.
 
-    Of the shipped ones `lockstep` is full attention in the paper's protocol and the default on streams; each is in the other
-    table too, under its own name. Raises BundleError, DataError.
+    Of the shipped ones `lockstep` is, in the paper's protocol, full attention with absolute positions, as published, and the
+    default on streams; each is in the other table too, under its own name. Raises BundleError, DataError.
     """
     lineup = Lineup()
     if checkpoint is not None:
@@ -47,8 +47,8 @@ def line_up(bundle: str | None, checkpoint: Path | None, seed: int) -> Lineup:
     elif bundle is not None:
         _add_bundle(lineup, open_bundle(bundle), seed, paper="lockstep", clock_free="lockstep")
     else:
-        _add_bundle(lineup, open_bundle(FULL), seed, paper="lockstep", clock_free="lockstep_full")
-        _add_bundle(lineup, open_bundle(CLOCK), seed, 1, paper="lockstep_clock", clock_free="lockstep_clock")
+        _add_bundle(lineup, open_bundle(CLOCK), seed, 1, paper="lockstep", clock_free="lockstep_clock")
+        _add_bundle(lineup, open_bundle(FULL), seed, paper="lockstep_full", clock_free="lockstep_full")
         _add_bundle(lineup, open_bundle(DEFAULT), seed, paper="lockstep_causal", clock_free="lockstep")
         _add_bundle(lineup, open_bundle(SPORTS), seed, clock_free="lockstep_sports")
     for name, features in CONTROLS.items():
