@@ -17,6 +17,9 @@ BINS_PER_S = 20.0
 MOST_BINS = 600
 ESTABLISHED = 0.35
 """A visit counts once this share of the phase has been passed through: a matcher that slides on for a moment is no visit."""
+CARRIED_ON = 0.5
+"""This share, for a phase that has been done and now seems to follow its usual predecessor, which came late: whoever is done goes home,
+and that begins like what usually comes next."""
 ONWARD = 0.45
 """Or once this share has been with what the live answer adds."""
 RETURNED, RETURNED_TIME = 0.2, 0.7
@@ -148,7 +151,10 @@ class CycleRecord:
         """
         low, high = procedure.spans[self.current]
         seen = sum(self.visit[low:high])
-        if seen >= ESTABLISHED * (high - low) or self._returned(procedure, seen / (high - low)):
+        carried_on = self.current in self.order and self.order[-1] == self.current - 1
+        if seen >= (CARRIED_ON if carried_on else ESTABLISHED) * (high - low) or self._returned(
+            procedure, seen / (high - low)
+        ):
             return True
         last = next((b for b in range(high - 1, low - 1, -1) if self.visit[b]), low)
         onward = max(min(ahead, high - 1) - last, 0)

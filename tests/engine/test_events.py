@@ -320,3 +320,11 @@ def test_a_cycle_that_only_waits_for_what_was_passed_over_ends_where_the_next_on
     shift = Shift("abcd").do(*"abd").stay(8.0, 1.4, "idle").do(*"bcd").stay(0.0, 3.0, "idle")
     assert shift.kinds(*DEVIATIONS) == [("phase_skipped", "c"), ("phase_skipped", "a")]
     assert len(shift.kinds("cycle_finished")) == 2
+
+
+@pytest.mark.parametrize(("share", "told"), [(0.4, []), (0.7, [("phase_repeated", "d")])])
+def test_going_home_after_a_late_phase_is_not_what_usually_comes_next(share: float, told: list[tuple[str, str]]):
+    shift = Shift("abcd").do(*"abd").do("c")
+    for position_s in np.arange(6.0, 6.0 + share * LENGTH_S, 1 / RATE_HZ):
+        shift.tick(float(position_s))
+    assert shift.stay(0.0, 2.0, "idle").kinds(*DEVIATIONS) == [("phase_out_of_order", "c"), *told]

@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+from engine.pose.track import PoseTrack
 from training.config import DataConfig
 from training.datasets.base import Clip
 from training.recordings import anchored, load_recordings, phase_shares
@@ -46,3 +47,12 @@ def test_labels_are_used_only_where_asked_for_and_present(phase_labels: bool, tm
     config = DataConfig(format="penn", folder=tmp_path, phase_labels=phase_labels)
     exact = sorted(recording.exact for recording in load_recordings(config, "body13", 0))
     assert exact == [False, phase_labels]
+
+
+def test_a_worker_recorded_through_the_estimator_counts_for_as_many_rendered_ones_as_asked(tmp_path: Path) -> None:
+    labels = {"cycle": [1] * 20, "phase": [0] * 20, "progress": np.linspace(0, 1, 20).tolist()}
+    track = PoseTrack(np.ones((20, 13, 3), np.float32), np.arange(20) / 30, "body13", (640, 480), "x", "true", labels)
+    track.save(tmp_path / "worker-00000.npz")
+    config = DataConfig(format=None, station_workers=2, station_tracks=(tmp_path,), station_tracks_weight=3)
+    lengths = [len(recording.poses) for recording in load_recordings(config, "body13", 0)]
+    assert len(lengths) == 5 and lengths.count(20) == 3
