@@ -22,6 +22,7 @@ class Timeline:
         self.hello_message: Hello | None = None
         self.events: list[Event] = []
         self.last: State | None = None
+        self._finished_since = 0
         self._values = {name: array("d") for name in _FIELDS}
         self._phase, self._status, self._cycle = array("b"), array("b"), array("i")
         self._truth_phase, self._truth_cycle = array("b"), array("i")
@@ -33,9 +34,10 @@ class Timeline:
 
     def event(self, event: Event) -> None:
         self.events.append(event)
+        self._finished_since += event.event == "cycle_finished"
 
     def state(self, state: State, frame: Frame) -> None:
-        self.last = state
+        self.last, self._finished_since = state, 0
         for name, values in self._values.items():
             values.append(getattr(state, name))
         self._phase.append(-1 if state.phase_index is None else state.phase_index)
@@ -64,7 +66,8 @@ class Timeline:
 
     @property
     def cycles_counted(self) -> int:
-        return self.last.cycles_finished if self.last else 0
+        """Those of the last state, and those told when the stream had ended."""
+        return (self.last.cycles_finished if self.last else 0) + self._finished_since
 
     def segments(self, column: str = "phase") -> list[tuple[str, float, float]]:
         """Stretches of one phase: (name, start, end) on the capture clock, in order; idle and off task left out."""

@@ -50,6 +50,11 @@ def test_accuracy_counts_ticks_of_work_only_and_a_cycle_in_progress_is_not_a_fin
     assert (score["cycles_true"], score["cycles_counted"]) == (1, 1)
 
 
+def test_a_cycle_that_is_told_as_finished_when_the_stream_has_ended_counts(timeline):
+    timeline.event(Event("s", 1, "cycle_finished", 0.9, 0.0, 2, None, 0.9, 1.0))
+    assert timeline.cycles_counted == 2
+
+
 def test_an_empty_run_has_no_segments_and_no_cycles():
     assert Timeline().segments() == []
     assert Timeline().score()["cycles_counted"] == 0
