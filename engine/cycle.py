@@ -108,9 +108,9 @@ class CycleRecord:
     """When the operator went away, until a phase is established again."""
 
     @staticmethod
-    def empty(procedure: Procedure, time_s: float, joined: bool = False) -> CycleRecord:
+    def empty(procedure: Procedure, time_s: float, joined: bool = False, left_s: float | None = None) -> CycleRecord:
         bins = procedure.bins
-        return CycleRecord([0] * bins, [0] * bins, [0.0] * len(procedure.phases), time_s, joined)
+        return CycleRecord([0] * bins, [0] * bins, [0.0] * len(procedure.phases), time_s, joined, left_s=left_s)
 
     def mark(self, low: int, high: int) -> None:
         """Bins low … high have been passed through."""

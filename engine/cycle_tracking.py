@@ -209,14 +209,14 @@ class CycleTracker:
             self._last_phase_again(tick, here)
             return
         if len(procedure.phases) > 1 and any(self._record.covered[procedure.spans[-1][0] :]):
-            self._record = CycleRecord.empty(procedure, tick.at_s)
+            self._record = CycleRecord.empty(procedure, tick.at_s, left_s=self._record.left_s)
         ended = here > procedure.bins * (1 - TAIL)
         needs_s = min(BEGIN_EVIDENCE_S, 0.15 * procedure.duration_s)
         begun = memory.evidence.since("begin", not tick.paused and not ended, tick.at_s, tick.dt_s, needs_s)
         covered = sum(self._record.covered) / procedure.bins
         if begun is None or covered < BEGIN_COVERAGE:
             if memory.evidence.none("begin"):
-                self._record = CycleRecord.empty(procedure, tick.at_s, joined=memory.fresh)
+                self._record = CycleRecord.empty(procedure, tick.at_s, memory.fresh, self._record.left_s)
             return
         # Standing ready looks like the start: no longer ago than half speed needs for what has been passed through.
         begun = max(begun, tick.at_s - 2 * covered * procedure.duration_s)
@@ -262,8 +262,11 @@ class CycleTracker:
             return False
         if near or before > 0.75 * bins:
             return True
+        order, last = self._record.order, len(procedure.phases) - 1
+        left_out = sorted({*self._record.missing(procedure), *self._record.skipped})
+        if last in order and procedure.share(left_out) > MOST_SKIPPED:
+            return True  # what seemed to be a cycle was none
         # A first phase that was passed over is only being made up for.
-        order = self._record.order
         return (0 in order or self._record.joined) and max(order, default=0) >= 2 and here < procedure.spans[0][1]
 
     def _complete(self) -> bool:

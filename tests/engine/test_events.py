@@ -328,3 +328,18 @@ def test_going_home_after_a_late_phase_is_not_what_usually_comes_next(share: flo
     for position_s in np.arange(6.0, 6.0 + share * LENGTH_S, 1 / RATE_HZ):
         shift.tick(float(position_s))
     assert shift.stay(0.0, 2.0, "idle").kinds(*DEVIATIONS) == [("phase_out_of_order", "c"), *told]
+
+
+def test_what_was_left_when_the_cycle_seemed_to_end_is_no_repetition_when_it_is_done_at_last():
+    shift = Shift().do(*"abc").stay(6.0, 4.0, "off_task", seen=False)
+    shift.stay(5.9, 0.5, "on_task").stay(0.0, 0.15, "on_task")
+    for position_s in np.arange(5.2, 6.0 - 1e-9, 1 / RATE_HZ):
+        shift.tick(float(position_s))
+    assert shift.stay(0.0, 2.0, "idle").kinds("operator_lost", *DEVIATIONS) == [("operator_lost", None)]
+
+
+def test_phases_after_what_only_seemed_to_be_a_cycle_are_not_out_of_order():
+    shift = Shift("abcdef").do(*"abcdef").do(*"cf").stay(6.0, 1.0, "paused").do(*"abcdef").stay(0.0, 2.0, "idle")
+    assert shift.kinds("phase_out_of_order", "phase_repeated") == []
+    ends = [k for k, _ in shift.kinds("cycle_finished", "cycle_abandoned")]
+    assert ends == ["cycle_finished", "cycle_abandoned", "cycle_finished"]
