@@ -17,7 +17,9 @@ COVERAGE = 0.8
 MOST_SKIPPED, MOST_UNFINISHED = 0.4, 0.3
 """A cycle that left out more of the procedure than this was abandoned, not finished; less is forgiven where its end is
 among what was left out."""
-PHASE_EVIDENCE_S = 0.2
+PHASE_EVIDENCE_S = 0.199
+"""Trusted time in another phase before it is being visited: a little less than four ticks of 20 Hz, so that rounding of the confidence
+does not decide which tick it is."""
 BEGIN_EVIDENCE_S = 0.3
 """Trusted time at work before a cycle is said to have started."""
 BEGIN_COVERAGE = 0.06
