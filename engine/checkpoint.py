@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from engine.links.items import BROKEN, Mark
 
+FORMAT = 3
+"""Raised whenever the aligner's state holds other things than before: 3 has pauses of late, and a shorter delayed copy."""
 _DTYPES = {"<f4", "<f8", "<i4", "<i8", "|b1", "|u1", "|i1", "<u4", "<u8", "<f2"}
 
 
@@ -23,7 +25,7 @@ class _Checkpoint(msgspec.Struct):
     mark: Mark
     arrays: dict[str, _Array]
     made_for: str
-    format: int = 2
+    format: int = FORMAT
 
 
 def dump(mark: Mark, state: dict[str, NDArray[Any]], made_for: str) -> bytes:
@@ -36,7 +38,7 @@ def load(data: bytes, made_for: str) -> tuple[Mark, dict[str, NDArray[Any]]] | N
     """None for what is not a checkpoint of this format and purpose: the station then starts as if for the first time."""
     try:
         saved = msgspec.msgpack.decode(data, type=_Checkpoint)
-        if saved.format != 2 or saved.made_for != made_for:
+        if saved.format != FORMAT or saved.made_for != made_for:
             return None
         if any(array.dtype not in _DTYPES for array in saved.arrays.values()):
             return None

@@ -61,6 +61,14 @@ class Procedure:
         group = self.phases[phase].group
         return [r for r in range(phase) if group is None or self.phases[r].group != group]
 
+    def length_s(self, phase: int) -> float:
+        """Seconds of a phase on the reference's clock."""
+        return self.phases[phase].end_s - self.phases[phase].start_s
+
+    def long_enough(self, seconds: float, phase: int, pace: float) -> bool:
+        """So long, at this pace (seconds per second of the reference), that the phase may have been done again: see `RETURNED`."""
+        return seconds >= RETURNED_TIME * self.length_s(phase) * pace
+
     def share(self, phases: list[int]) -> float:
         """Share of the reference's clock that these phases take."""
         return sum(self.spans[p][1] - self.spans[p][0] for p in phases) / self.bins
@@ -152,9 +160,8 @@ class CycleRecord:
         low, high = procedure.spans[self.current]
         seen = sum(self.visit[low:high])
         carried_on = self.current in self.order and self.order[-1] == self.current - 1
-        if seen >= (CARRIED_ON if carried_on else ESTABLISHED) * (high - low) or self._returned(
-            procedure, seen / (high - low)
-        ):
+        needed = CARRIED_ON if carried_on else ESTABLISHED
+        if seen >= needed * (high - low) or self._returned(procedure, seen / (high - low)):
             return True
         last = next((b for b in range(high - 1, low - 1, -1) if self.visit[b]), low)
         onward = max(min(ahead, high - 1) - last, 0)
@@ -167,9 +174,8 @@ class CycleRecord:
         """
         if share < RETURNED or not self.order or self.order[-1] != self.current or self.left_s is not None:
             return False
-        low, high = procedure.spans[self.current]
-        length_s = (high - low) * procedure.duration_s / procedure.bins
-        return sum(self.dwell_s) - self.dwell_at_last_s >= RETURNED_TIME * length_s * self.pace(procedure)
+        since_s = sum(self.dwell_s) - self.dwell_at_last_s
+        return procedure.long_enough(since_s, self.current, self.pace(procedure))
 
     def establish(self, procedure: Procedure, time_s: float) -> list[tuple[EventKind, int, float]]:
         """The current visit is now beyond doubt: what that says about order, as (kind, phase, when)."""
@@ -248,3 +254,12 @@ class CycleRecord:
     def missing(self, procedure: Procedure) -> list[int]:
         """Phases not done and not yet reported as skipped."""
         return [p for p in range(len(procedure.phases)) if p not in self.skipped and not self.done(procedure, p)]
+
+    def left_out(self, procedure: Procedure) -> list[int]:
+        """Phases not done, reported or not."""
+        return sorted({*self.missing(procedure), *self.skipped})
+
+    def may_be_made_up_for(self, procedure: Procedure) -> bool:
+        """The last phase was done, but not all of those before it, and that has not been reported."""
+        missing = self.missing(procedure)
+        return bool(missing) and len(procedure.phases) - 1 not in missing

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from engine.cycle import ESTABLISHED, RETURNED, RETURNED_TIME, CycleRecord, Procedure
+from engine.cycle import ESTABLISHED, RETURNED, CycleRecord, Procedure
 from engine.evidence import Evidence
 from engine.presence import Tell
 
@@ -17,9 +17,10 @@ COVERAGE = 0.8
 MOST_SKIPPED, MOST_UNFINISHED = 0.4, 0.3
 """A cycle that left out more of the procedure than this was abandoned, not finished; less is forgiven where its end is
 among what was left out."""
-PHASE_EVIDENCE_S = 0.199
-"""Trusted time in another phase before it is being visited: a little less than four ticks of 20 Hz, so that rounding of the confidence
-does not decide which tick it is."""
+PHASE_EVIDENCE_S = 0.2
+"""Trusted time in another phase before it is being visited."""
+ROUNDING_S = 1e-3
+"""Four sure ticks make up that time exactly: rounding of their confidence must not decide."""
 BEGIN_EVIDENCE_S = 0.3
 """Trusted time at work before a cycle is said to have started."""
 BEGIN_COVERAGE = 0.06
@@ -156,7 +157,7 @@ class CycleTracker:
         if not tick.paused:
             self._dwell(tick)
         at_end = here >= bins - max(1, round(END_S / procedure.duration_s * bins))
-        wait_s = MAKING_UP_S if self._may_be_made_up_for() else END_WAIT_S
+        wait_s = MAKING_UP_S if record.may_be_made_up_for(procedure) else END_WAIT_S
         stays = memory.evidence.since("at end", at_end, tick.at_s, tick.dt_s, wait_s) is not None
         # What was passed over may still be made up for; the next start, or standing still here, says that it was not.
         if at_end and (stays or not record.missing(procedure)) and self._complete():
@@ -174,7 +175,7 @@ class CycleTracker:
         Where all is done but for what was passed over, that may still be made up for: it takes longer to believe.
         """
         if self._memory.open:
-            if gone_s < MAKING_UP_S and self._complete() and self._may_be_made_up_for():
+            if gone_s < MAKING_UP_S and self._complete() and self._record.may_be_made_up_for(self.procedure):
                 self._memory.over_s = time_s
                 return
             self._memory.fresh = not self._complete()
@@ -238,18 +239,12 @@ class CycleTracker:
             record.started_s, memory.repeated = tick.at_s, False
         seen = [b for b, covered in enumerate(record.covered) if covered]
         record.mark(min(seen[-1] + 1, here) if seen and 0 <= here - seen[-1] <= 8 else here, here)
-        length_s = self.procedure.phases[tick.phase].end_s - self.procedure.phases[tick.phase].start_s
-        took = tick.at_s - memory.ended_s >= RETURNED_TIME * length_s * memory.pace
+        took = self.procedure.long_enough(tick.at_s - memory.ended_s, tick.phase, memory.pace)
         if not memory.repeated and record.coverage(self.procedure, [tick.phase]) >= (RETURNED if took else ESTABLISHED):
             memory.repeated = True
             if record.left_s is not None:
                 return  # going away looked like the end of the cycle: now it is really done
             self._tell("phase_repeated", record.started_s, self.procedure.phases[tick.phase].name)
-
-    def _may_be_made_up_for(self) -> bool:
-        """The last phase was done, but not all of those before it."""
-        missing = self._record.missing(self.procedure)
-        return bool(missing) and len(self.procedure.phases) - 1 not in missing
 
     def _goes_on_elsewhere(self, tick: Working) -> bool:
         """Work that had stopped after the last phase goes on, and not with what was passed over."""
@@ -265,8 +260,7 @@ class CycleTracker:
         if near or before > 0.75 * bins:
             return True
         order, last = self._record.order, len(procedure.phases) - 1
-        left_out = sorted({*self._record.missing(procedure), *self._record.skipped})
-        if last in order and procedure.share(left_out) > MOST_SKIPPED:
+        if last in order and procedure.share(self._record.left_out(procedure)) > MOST_SKIPPED:
             return True  # what seemed to be a cycle was none
         # A first phase that was passed over is only being made up for.
         return (0 in order or self._record.joined) and max(order, default=0) >= 2 and here < procedure.spans[0][1]
@@ -274,10 +268,9 @@ class CycleTracker:
     def _complete(self) -> bool:
         """Seen enough to count, leaving aside what was passed over."""
         record, procedure = self._record, self.procedure
-        missing = record.missing(procedure)
-        left_out = sorted({*missing, *record.skipped})
+        left_out = record.left_out(procedure)
         kept = [p for p in range(len(procedure.phases)) if p not in left_out]
-        if not kept or (record.joined and missing):
+        if not kept or (record.joined and record.missing(procedure)):
             return False
         most = MOST_UNFINISHED if len(procedure.phases) - 1 in left_out else MOST_SKIPPED
         return procedure.share(left_out) <= most and record.done_share(procedure, kept) >= COVERAGE
@@ -322,8 +315,8 @@ class CycleTracker:
             memory.candidate, memory.candidate_s, memory.candidate_since_s = phase, 0.0, tick.at_s
             memory.candidate_bin = memory.last_bin
         memory.candidate_s += tick.dt_s * tick.confidence
-        length_s = procedure.phases[phase].end_s - procedure.phases[phase].start_s
-        if phase != record.current and memory.candidate_s >= min(PHASE_EVIDENCE_S, 0.25 * length_s):
+        length_s = procedure.length_s(phase)
+        if phase != record.current and memory.candidate_s >= min(PHASE_EVIDENCE_S, 0.25 * length_s) - ROUNDING_S:
             since_s = memory.candidate_since_s
             for passed in range(record.current + 1, phase) if record.current >= 0 else ():
                 # Too short to be told while it lasted, but passed through.

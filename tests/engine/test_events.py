@@ -1,12 +1,13 @@
 """Events from hand-written matches: what each kind needs, and what must not cause one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 
 from engine.events import EventDetector
 from engine.matching.base import Delayed, Match
+from engine.messages import Event
 from engine.reference import Phase, Reference, ReferenceInfo
 
 RATE_HZ, LENGTH_S = 20.0, 2.0
@@ -189,19 +190,28 @@ def test_of_a_cycle_that_was_abandoned_what_is_missing_is_not_told_one_by_one():
     assert shift.kinds("cycle_abandoned", *DEVIATIONS[:3]) == [("cycle_abandoned", None)]
 
 
-def noticed_s(live_confidence: float) -> float:
-    """When a skip is told by the delayed copy, 0.6 s behind a live answer of this confidence."""
-    reference = make_reference("abcd")
-    detector, lag = EventDetector(reference), 12
-    path = [LENGTH_S * i + j / RATE_HZ for i in (0, 2, 3) for j in range(round(LENGTH_S * RATE_HZ))]
-    told = []
-    for tick, live_s in enumerate(path):
-        past_s = path[max(tick - lag, 0)]
+def told_with_delay(
+    positions: Sequence[float],
+    names: str = "abc",
+    confidence: float = 0.8,
+    status_of: Callable[[int], str] = lambda _: "on_task",
+) -> list[Event]:
+    """Events where the delayed copy is right, 0.6 s behind a live answer of this confidence, and of this status at each tick."""
+    reference, lag = make_reference(names), 12
+    detector, told = EventDetector(reference, station="bench"), []
+    for tick, live_s in enumerate(map(float, positions)):
+        past_s = float(positions[max(tick - lag, 0)])
         delayed = Delayed(past_s, reference.phase_index(past_s), 1.0, 1.0, min(tick, lag) / RATE_HZ)
-        phase = reference.phase_index(live_s)
-        match = Match(live_s, phase, 0.0, live_s / 8, 1.0, live_confidence, "on_task", 1.0, delayed)
-        told += detector.step(match, tick / RATE_HZ, tick / RATE_HZ, True)
-    (skip,) = (event for event in told if event.event == "phase_skipped")
+        live = live_s, reference.phase_index(live_s), 0.0, live_s / reference.duration_s
+        match = Match(*live, 1.0, confidence, status_of(tick), 1.0, delayed)
+        told += detector.step(match, tick / RATE_HZ, 1e9, True)
+    return told
+
+
+def noticed_s(live_confidence: float) -> float:
+    """When a skip is told by the delayed copy, behind a live answer of this confidence."""
+    path = [LENGTH_S * i + j / RATE_HZ for i in (0, 2, 3) for j in range(round(LENGTH_S * RATE_HZ))]
+    (skip,) = (e for e in told_with_delay(path, "abcd", live_confidence) if e.event == "phase_skipped")
     assert skip.phase == "b"
     return skip.noticed_s
 
@@ -248,24 +258,12 @@ def test_a_phase_begun_again_unseen_counts_by_the_time_it_took():
     assert go_back(0.3) == []
 
 
-def told_with_delay(positions: np.ndarray, status_of: Callable[[int], str]) -> list[str]:
-    """Kinds of events where the delayed copy is right, 0.6 s behind a live answer of this status at each tick."""
-    reference, lag = make_reference(), 12
-    detector, told = EventDetector(reference, station="bench"), []
-    for tick, live_s in enumerate(positions):
-        past_s = float(positions[max(tick - lag, 0)])
-        delayed = Delayed(past_s, reference.phase_index(past_s), 1.0, 1.0, min(tick, lag) / RATE_HZ)
-        live = float(live_s), reference.phase_index(float(live_s)), 0.0, float(live_s) / 6
-        told += detector.step(Match(*live, 1.0, 0.8, status_of(tick), 1.0, delayed), tick / RATE_HZ, 1e9, True)
-    return [event.event for event in told]
-
-
 @pytest.mark.parametrize("worked_s", [0.5, 1.0])
 def test_a_pause_is_told_however_soon_after_the_start_of_the_cycle_it_comes(worked_s: float):
     """The delayed copy still walks through the work when the live answer already stands."""
     positions = np.minimum(np.arange(80) / RATE_HZ, worked_s)
-    told = told_with_delay(positions, lambda tick: "paused" if tick > worked_s * RATE_HZ else "on_task")
-    assert told == ["cycle_started", "phase_started", "paused"]
+    told = told_with_delay(positions, status_of=lambda tick: "paused" if tick > worked_s * RATE_HZ else "on_task")
+    assert [event.event for event in told] == ["cycle_started", "phase_started", "paused"]
 
 
 def test_time_that_goes_back_leaves_nothing_of_pauses_to_come():
@@ -287,7 +285,7 @@ def test_slipping_back_while_standing_still_is_no_repetition():
 def test_what_seems_to_be_done_again_while_the_operator_is_going_is_not_told(live: str, told: list[str]):
     """Phases a and b, and b again from its start on, of which the live answer has known for less than a second that it is no work."""
     positions = np.concatenate([np.arange(0, 3.9, 1 / RATE_HZ), np.arange(2.2, 3.9, 1 / RATE_HZ)])
-    kinds = told_with_delay(positions, lambda tick: live if tick >= 95 else "on_task")
+    kinds = [e.event for e in told_with_delay(positions, status_of=lambda tick: live if tick >= 95 else "on_task")]
     assert "off_task" not in kinds
     assert [kind for kind in kinds if kind in DEVIATIONS] == told
 
