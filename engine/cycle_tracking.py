@@ -19,7 +19,7 @@ MOST_SKIPPED, MOST_UNFINISHED = 0.4, 0.3
 among what was left out."""
 PHASE_EVIDENCE_S = 0.2
 """Trusted time in another phase before it is being visited."""
-ROUNDING_S = 1e-3
+ROUNDING_S = 1e-6
 """Four sure ticks make up that time exactly: rounding of their confidence must not decide."""
 BEGIN_EVIDENCE_S = 0.3
 """Trusted time at work before a cycle is said to have started."""

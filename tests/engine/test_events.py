@@ -308,8 +308,9 @@ def test_the_last_phase_done_again_counts_by_the_time_it_took_where_little_of_it
     assert after(0.2) == []
 
 
-def test_a_phase_that_comes_after_the_last_one_is_late_not_left_out():
-    shift = Shift("abcd").do(*"abd").stay(8.0, 1.4, "idle").do("c").stay(0.0, 3.0, "idle")
+@pytest.mark.parametrize("waiting", ["idle", "on_task"])
+def test_a_phase_that_comes_after_the_last_one_is_late_not_left_out(waiting: str):
+    shift = Shift("abcd").do(*"abd").stay(7.95, 1.4, waiting).do("c").stay(0.0, 3.0, "idle")
     assert shift.kinds(*DEVIATIONS) == [("phase_out_of_order", "c")]
     assert [k for k, _ in shift.kinds("cycle_started", "cycle_finished")] == ["cycle_started", "cycle_finished"]
 
