@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -17,18 +17,26 @@ BINS_PER_S = 20.0
 MOST_BINS = 600
 ESTABLISHED = 0.35
 """A visit counts once this share of the phase has been passed through: a matcher that slides on for a moment is no visit."""
+LAST_ESTABLISHED = 0.45
+"""The last phase needs more: nothing comes after it to be told from, and going home begins like it."""
 CARRIED_ON = 0.5
 """This share, for a phase that has been done and now seems to follow its usual predecessor, which came late: whoever is done goes home,
 and that begins like what usually comes next."""
 ONWARD = 0.45
 """Or once this share has been with what the live answer adds."""
+AGAIN = 0.3
+"""Back by this share of a phase: it is being done again."""
+GOES_ON = 0.15
+"""Back by less, after what never counted as a visit: it goes on."""
 RETURNED, RETURNED_TIME = 0.2, 0.7
 """Done again at once, a phase counts from this share on, if work since it was first left took this share of its time."""
-HIDING = 1.45
+HIDING = 1.5
 """A phase that came after a passed one and was gone through this much more slowly than the rest of the cycle took the time of
 both: the passed phase was done then, and looked like it. Tuning stations: 1.6–3 where that was so, at most 1.35 where not."""
 PACE_PRIOR_S = 1.0
-"""Work at the reference's own pace that is added to what has been seen, before somebody's pace is spoken of."""
+"""Work at the usual pace that is added to what has been seen, before the pace of a cycle is spoken of."""
+LATEST = 0.5
+"""Weight of the latest cycle in what a phase usually takes somebody."""
 WHOLE = 0.6
 """A phase of which this share was passed through was done, whatever was not recognised of the rest."""
 TURNING_S = 2.0
@@ -61,13 +69,18 @@ class Procedure:
         group = self.phases[phase].group
         return [r for r in range(phase) if group is None or self.phases[r].group != group]
 
+    def counts_from(self, phase: int) -> float:
+        """Share of a phase from which on it has been done."""
+        return LAST_ESTABLISHED if phase == len(self.phases) - 1 > 0 else ESTABLISHED
+
     def length_s(self, phase: int) -> float:
         """Seconds of a phase on the reference's clock."""
         return self.phases[phase].end_s - self.phases[phase].start_s
 
-    def long_enough(self, seconds: float, phase: int, pace: float) -> bool:
-        """So long, at this pace (seconds per second of the reference), that the phase may have been done again: see `RETURNED`."""
-        return seconds >= RETURNED_TIME * self.length_s(phase) * pace
+    def bins_of(self, phase: int) -> int:
+        """Number of bins of a phase."""
+        low, high = self.spans[phase]
+        return high - low
 
     def share(self, phases: list[int]) -> float:
         """Share of the reference's clock that these phases take."""
@@ -89,6 +102,8 @@ class CycleRecord:
     """Per bin: seen in this visit of the current phase."""
     dwell_s: list[float]
     started_s: float
+    usual: list[float | None]
+    """Per phase: seconds that it has taken in earlier cycles, per second of the reference; None: not known."""
     joined: bool = False
     """First seen in its midst (the stream began there): what came before is unknown, not skipped."""
     current: int = -1
@@ -114,11 +129,23 @@ class CycleRecord:
     """All of `dwell_s` when the last visit that counted ended."""
     left_s: float | None = None
     """When the operator went away, until a phase is established again."""
+    left_bin: int = 0
+    """Where the last visit that counted was left."""
+    hiding: list[int] = field(default_factory=list)
+    """Phases that took another one's time, see `HIDING`."""
 
     @staticmethod
-    def empty(procedure: Procedure, time_s: float, joined: bool = False, left_s: float | None = None) -> CycleRecord:
-        bins = procedure.bins
-        return CycleRecord([0] * bins, [0] * bins, [0.0] * len(procedure.phases), time_s, joined, left_s=left_s)
+    def empty(procedure: Procedure) -> CycleRecord:
+        """Of the first cycle; nobody knows what came before."""
+        bins, phases = procedure.bins, len(procedure.phases)
+        return CycleRecord([0] * bins, [0] * bins, [0.0] * phases, 0.0, [None] * phases, joined=True)
+
+    def following(
+        self, procedure: Procedure, time_s: float, joined: bool = False, left_s: float | None = None
+    ) -> CycleRecord:
+        """An empty record of the next cycle, of the same person."""
+        empty = CycleRecord.empty(procedure)
+        return replace(empty, started_s=time_s, usual=list(self.usual), joined=joined, left_s=left_s)
 
     def mark(self, low: int, high: int) -> None:
         """Bins low … high have been passed through."""
@@ -128,6 +155,35 @@ class CycleRecord:
     def enter(self, phase: int, time_s: float) -> None:
         self.current, self.entered_s, self.established, self.slow, self.visit_s = phase, time_s, False, False, 0.0
         self.visit = [0] * len(self.visit)
+
+    def dwell(self, seconds: float) -> None:
+        """Time at work in the current phase."""
+        self.dwell_s[self.current] += seconds
+        self.visit_s += seconds
+
+    def give_back(self, seconds: float) -> None:
+        """The last time at work in the current phase, if any, was already the next one's."""
+        if self.current >= 0:
+            seconds = min(seconds, self.visit_s)
+            self.dwell(-seconds)
+
+    def left(self, procedure: Procedure) -> None:
+        """The current visit, which counted, is over."""
+        low, high = procedure.spans[self.current]
+        self.left_bin = next((b for b in range(high - 1, low, -1) if self.visit[b]), low)
+        self.dwell_at_last_s = sum(self.dwell_s)
+
+    def goes_on(self, procedure: Procedure, phase: int, here: int) -> bool:
+        """Back in the phase that was done last, soon and about where it was left: what seemed to come between was nothing."""
+        if not self.order or self.order[-1] != phase or self.left_s is not None:
+            return False
+        back = self.left_bin - here
+        return back < GOES_ON * procedure.bins_of(phase) and not self._long_enough_since(procedure, phase)
+
+    def may_begin_again(self, procedure: Procedure, time_s: float) -> bool:
+        """Whoever has just begun a phase again takes time before they do so once more: matchers slip back in steps."""
+        again = self.order[-2:] == [self.current] * 2
+        return not again or self.long_enough(procedure, self.current, time_s - self.entered_s)
 
     def revisit(self, time_s: float) -> None:
         """The current phase is being done again, without another in between."""
@@ -160,7 +216,7 @@ class CycleRecord:
         low, high = procedure.spans[self.current]
         seen = sum(self.visit[low:high])
         carried_on = self.current in self.order and self.order[-1] == self.current - 1
-        needed = CARRIED_ON if carried_on else ESTABLISHED
+        needed = CARRIED_ON if carried_on else procedure.counts_from(self.current)
         if seen >= needed * (high - low) or self._returned(procedure, seen / (high - low)):
             return True
         last = next((b for b in range(high - 1, low - 1, -1) if self.visit[b]), low)
@@ -174,8 +230,16 @@ class CycleRecord:
         """
         if share < RETURNED or not self.order or self.order[-1] != self.current or self.left_s is not None:
             return False
-        since_s = sum(self.dwell_s) - self.dwell_at_last_s
-        return procedure.long_enough(since_s, self.current, self.pace(procedure))
+        return self._long_enough_since(procedure, self.current)
+
+    def _long_enough_since(self, procedure: Procedure, phase: int) -> bool:
+        """Work since a visit last counted has taken so long that the phase may have been done again."""
+        return self.long_enough(procedure, phase, sum(self.dwell_s) - self.dwell_at_last_s)
+
+    def long_enough(self, procedure: Procedure, phase: int, seconds: float) -> bool:
+        """So long that the phase may have been done again: see `RETURNED`."""
+        usual_s = procedure.length_s(phase) * self._usual(phase) * self.pace(procedure)
+        return seconds >= RETURNED_TIME * usual_s
 
     def establish(self, procedure: Procedure, time_s: float) -> list[tuple[EventKind, int, float]]:
         """The current visit is now beyond doubt: what that says about order, as (kind, phase, when)."""
@@ -210,7 +274,8 @@ class CycleRecord:
 
     def _hides_another(self, procedure: Procedure) -> bool:
         """The current phase has taken too long for what it has come through: see `HIDING`."""
-        return self.dwell_s[self.current] > HIDING * self.pace(procedure) * self._passed_s(procedure, self.current)
+        expected_s = self._passed_s(procedure, self.current) * self._usual(self.current)
+        return self.dwell_s[self.current] > HIDING * self.pace(procedure) * expected_s
 
     def _passed_s(self, procedure: Procedure, phase: int) -> float:
         """How much of a phase has been seen in this cycle, in seconds of the reference."""
@@ -218,15 +283,30 @@ class CycleRecord:
         return sum(self.covered[low:high]) * procedure.duration_s / procedure.bins
 
     def pace(self, procedure: Procedure) -> float:
-        """Seconds that this cycle's other phases have taken, per second of the reference."""
+        """Time that this cycle's other phases have taken, as a multiple of what they usually take."""
         others = {p for p in self.order if p != self.current}
-        passed_s = sum(self._passed_s(procedure, p) for p in others)
-        return (sum(self.dwell_s[p] for p in others) + PACE_PRIOR_S) / (passed_s + PACE_PRIOR_S)
+        usual_s = sum(self._passed_s(procedure, p) * self._usual(p) for p in others)
+        return (sum(self.dwell_s[p] for p in others) + PACE_PRIOR_S) / (usual_s + PACE_PRIOR_S)
+
+    def _usual(self, phase: int) -> float:
+        """Seconds that a phase takes this person per second of the reference; as the others do where it is not known."""
+        known = [ratio for ratio in self.usual if ratio is not None]
+        own = self.usual[phase]
+        return own if own is not None else sum(known) / len(known) if known else 1.0
+
+    def learn_usual(self, procedure: Procedure) -> None:
+        """The cycle is over: what its phases took, of those that were done once, by themselves and almost wholly."""
+        for phase in set(self.order):
+            alone = self.order.count(phase) == 1 and phase not in self.hiding and self.dwell_s[phase] > 0
+            if alone and self.coverage(procedure, [phase]) >= WHOLE:
+                ratio, before = self.dwell_s[phase] / self._passed_s(procedure, phase), self.usual[phase]
+                self.usual[phase] = ratio if before is None else (1 - LATEST) * before + LATEST * ratio
 
     def _take_as_done(self, procedure: Procedure, phase: int) -> None:
         """Done, though it was not recognised."""
         low, high = procedure.spans[phase]
         self.covered[low:high] = [1] * (high - low)
+        self.hiding.append(self.current)
         self.pending.pop(str(phase), None)
         self.order.append(phase)
         self.order_s.append(self.entered_s)
@@ -249,7 +329,11 @@ class CycleRecord:
         return True
 
     def done(self, procedure: Procedure, phase: int) -> bool:
-        return phase in self.confirmed or phase in self.order or self.coverage(procedure, [phase]) >= ESTABLISHED
+        return (
+            phase in self.confirmed
+            or phase in self.order
+            or (self.coverage(procedure, [phase]) >= procedure.counts_from(phase))
+        )
 
     def missing(self, procedure: Procedure) -> list[int]:
         """Phases not done and not yet reported as skipped."""

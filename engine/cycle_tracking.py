@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from engine.cycle import ESTABLISHED, RETURNED, CycleRecord, Procedure
+from engine.cycle import AGAIN, ESTABLISHED, RETURNED, CycleRecord, Procedure
 from engine.evidence import Evidence
 from engine.presence import Tell
 
@@ -32,8 +32,6 @@ MADE_UP_S = 0.6
 """A matcher slides from the end to the start for a moment before it sees that a passed phase is being made up for."""
 TAIL = 0.12
 """Share of the clock at its end in which no cycle starts: it belongs to the one that has just ended."""
-AGAIN = 0.3
-"""Back by this share of a phase: it is being done again."""
 STRIDE_S = 0.4
 """Most that one tick may advance and still have passed through what lies between."""
 
@@ -66,14 +64,14 @@ class _Memory:
     last_bin: int = -1
     candidate: int = -1
     candidate_s: float = 0.0
+    candidate_work_s: float = 0.0
+    """Time at work since it became one."""
     candidate_since_s: float = 0.0
     candidate_bin: int = 0
     wrapped_s: float | None = None
     """When work leapt back to the start, or went on there although something had been passed over; undecided for `MADE_UP_S`."""
     ended_s: float = 0.0
     """When the last cycle ended."""
-    pace: float = 1.0
-    """Seconds it took per second of the reference."""
     over_s: float | None = None
     """When work stopped after the last phase, though something had been passed over that may still be made up for."""
     repeated: bool = False
@@ -95,7 +93,7 @@ class CycleTracker:
 
     def reset(self) -> None:
         self._memory = _Memory()
-        self._record = CycleRecord.empty(self.procedure, 0.0, joined=True)
+        self._record = CycleRecord.empty(self.procedure)
 
     @property
     def open(self) -> bool:
@@ -125,9 +123,10 @@ class CycleTracker:
         forward = (here - before) % bins if before >= 0 else 0
         backward = before >= 0 and here < before
         if memory.wrapped_s is not None:
-            if here > 0.25 * bins:  # it went back to what had been passed over
-                memory.wrapped_s = None
-            elif tick.at_s - memory.wrapped_s < MADE_UP_S:
+            beyond = here > 0.25 * bins
+            if beyond and self._record.missing(procedure):
+                memory.wrapped_s = None  # it went back to what had been passed over
+            elif not beyond and tick.at_s - memory.wrapped_s < MADE_UP_S:
                 return
             else:
                 self.end(memory.wrapped_s)
@@ -144,9 +143,8 @@ class CycleTracker:
                 return  # the tail of the cycle that has just ended
         record = self._record
         if record.current >= 0 and record.established and backward and not tick.paused:
-            start, end = procedure.spans[record.current]
-            length = end - start
-            if start <= here and before - here >= AGAIN * length:
+            back = before - here >= AGAIN * procedure.bins_of(record.current)
+            if back and here >= procedure.spans[record.current][0] and record.may_begin_again(procedure, tick.at_s):
                 record.revisit(tick.at_s)
         low = before + 1 if 0 <= before < here and forward <= stride else here
         record.mark(min(low, here), here)
@@ -212,14 +210,14 @@ class CycleTracker:
             self._last_phase_again(tick, here)
             return
         if len(procedure.phases) > 1 and any(self._record.covered[procedure.spans[-1][0] :]):
-            self._record = CycleRecord.empty(procedure, tick.at_s, left_s=self._record.left_s)
+            self._record = self._record.following(procedure, tick.at_s, left_s=self._record.left_s)
         ended = here > procedure.bins * (1 - TAIL)
         needs_s = min(BEGIN_EVIDENCE_S, 0.15 * procedure.duration_s)
         begun = memory.evidence.since("begin", not tick.paused and not ended, tick.at_s, tick.dt_s, needs_s)
         covered = sum(self._record.covered) / procedure.bins
         if begun is None or covered < BEGIN_COVERAGE:
             if memory.evidence.none("begin"):
-                self._record = CycleRecord.empty(procedure, tick.at_s, memory.fresh, self._record.left_s)
+                self._record = self._record.following(procedure, tick.at_s, memory.fresh, self._record.left_s)
             return
         # Standing ready looks like the start: no longer ago than half speed needs for what has been passed through.
         begun = max(begun, tick.at_s - 2 * covered * procedure.duration_s)
@@ -230,7 +228,7 @@ class CycleTracker:
         memory.fresh = False
         self._tell("cycle_started", begun)
         memory.candidate, memory.candidate_since_s, memory.candidate_s = tick.phase, begun, PHASE_EVIDENCE_S
-        memory.candidate_bin = here
+        memory.candidate_bin, memory.candidate_work_s = here, tick.at_s - begun
 
     def _last_phase_again(self, tick: Working, here: int) -> None:
         """The cycle has ended and its last phase is being done: once more, not a cycle that left out all others."""
@@ -239,7 +237,7 @@ class CycleTracker:
             record.started_s, memory.repeated = tick.at_s, False
         seen = [b for b, covered in enumerate(record.covered) if covered]
         record.mark(min(seen[-1] + 1, here) if seen and 0 <= here - seen[-1] <= 8 else here, here)
-        took = self.procedure.long_enough(tick.at_s - memory.ended_s, tick.phase, memory.pace)
+        took = record.long_enough(self.procedure, tick.phase, tick.at_s - memory.ended_s)
         if not memory.repeated and record.coverage(self.procedure, [tick.phase]) >= (RETURNED if took else ESTABLISHED):
             memory.repeated = True
             if record.left_s is not None:
@@ -279,7 +277,7 @@ class CycleTracker:
         """The open cycle is over, as it is."""
         memory, record, procedure = self._memory, self._record, self.procedure
         complete = self._complete()
-        memory.ended_s, memory.pace = time_s, record.pace(procedure)
+        memory.ended_s = time_s
         self._leave_phase(time_s)
         for phase in map(int, memory.unconfirmed):
             self._tell("phase_skipped", time_s, procedure.phases[phase].name, reason="not confirmed")
@@ -289,6 +287,7 @@ class CycleTracker:
                 self._skip(int(key), when)
             for phase in record.missing(procedure):
                 self._skip(phase, min(record.last_work_s, time_s))
+            record.learn_usual(procedure)
             memory.finished += 1
             self._tell(
                 "cycle_finished",
@@ -303,7 +302,7 @@ class CycleTracker:
         memory.wrapped_s = memory.over_s = None
         memory.candidate, memory.candidate_s = -1, 0.0
         memory.evidence.forget("begin")
-        self._record = CycleRecord.empty(procedure, time_s)
+        self._record = record.following(procedure, time_s)
 
     # Visits
 
@@ -313,11 +312,12 @@ class CycleTracker:
         phase = tick.phase
         if phase != memory.candidate:
             memory.candidate, memory.candidate_s, memory.candidate_since_s = phase, 0.0, tick.at_s
-            memory.candidate_bin = memory.last_bin
+            memory.candidate_bin, memory.candidate_work_s = memory.last_bin, 0.0
         memory.candidate_s += tick.dt_s * tick.confidence
         length_s = procedure.length_s(phase)
         if phase != record.current and memory.candidate_s >= min(PHASE_EVIDENCE_S, 0.25 * length_s) - ROUNDING_S:
             since_s = memory.candidate_since_s
+            record.give_back(memory.candidate_work_s)
             for passed in range(record.current + 1, phase) if record.current >= 0 else ():
                 # Too short to be told while it lasted, but passed through.
                 if passed not in record.order and record.coverage(procedure, [passed]) >= COVERAGE:
@@ -325,7 +325,10 @@ class CycleTracker:
                     self._enter_phase(passed, since_s)
                     self._judge(tick.at_s)
             self._leave_phase(since_s)
+            goes_on = record.goes_on(procedure, phase, memory.candidate_bin)
             self._enter_phase(phase, since_s)
+            record.dwell(memory.candidate_work_s)
+            record.established = goes_on
             low, high = procedure.spans[phase]
             first = memory.candidate_bin
             if phase not in record.order:
@@ -339,10 +342,10 @@ class CycleTracker:
 
     def _dwell(self, tick: Working) -> None:
         record = self._record
+        self._memory.candidate_work_s += tick.dt_s
         if record.current < 0:
             return
-        record.dwell_s[record.current] += tick.dt_s
-        record.visit_s += tick.dt_s
+        record.dwell(tick.dt_s)
         limit_s = self.procedure.limits_s[record.current]
         if not record.slow and record.visit_s > limit_s:
             record.slow = True
@@ -376,7 +379,7 @@ class CycleTracker:
         if phase < 0:
             return
         if record.established:
-            record.dwell_at_last_s = sum(record.dwell_s)
+            record.left(self.procedure)
         if self.procedure.phases[phase].confirm and phase not in record.confirmed:
             self._memory.unconfirmed[str(phase)] = time_s
         else:
