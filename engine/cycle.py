@@ -22,13 +22,13 @@ LAST_ESTABLISHED = 0.45
 CARRIED_ON = 0.5
 """This share, for a phase that has been done and now seems to follow its usual predecessor, which came late: whoever is done goes home,
 and that begins like what usually comes next."""
-ONWARD = 0.45
+ONWARD = 0.4
 """Or once this share has been with what the live answer adds."""
 AGAIN = 0.3
 """Back by this share of a phase: it is being done again."""
 GOES_ON = 0.15
 """Back by less, after what never counted as a visit: it goes on."""
-RETURNED, RETURNED_TIME = 0.2, 0.7
+RETURNED, RETURNED_TIME = 0.2, 0.5
 """Done again at once, a phase counts from this share on, if work since it was first left took this share of its time."""
 HIDING = 1.5
 """A phase that came after a passed one and was gone through this much more slowly than the rest of the cycle took the time of
@@ -221,7 +221,9 @@ class CycleRecord:
             return True
         last = next((b for b in range(high - 1, low - 1, -1) if self.visit[b]), low)
         onward = max(min(ahead, high - 1) - last, 0)
-        return self.current not in self.order and seen + onward >= ONWARD * (high - low)
+        return self.current not in self.order and seen + onward >= max(ONWARD, procedure.counts_from(self.current)) * (
+            high - low
+        )
 
     def _returned(self, procedure: Procedure, share: float) -> bool:
         """The phase that was done last goes on being done, of which this visit has passed through `share`.

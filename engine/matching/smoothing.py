@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from engine.compiled import compiled
 from engine.matching.forward import BACK, BACK_HERE, BACK_START, BEGIN, GIVE_UP, JUMP, LEAVE, WRAP
 
-LAG_S = 0.5
+LAG_S = 0.4
 """Long enough for a jump to have shown itself, short enough for an alarm."""
 
 
