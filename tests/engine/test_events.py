@@ -342,3 +342,63 @@ def test_phases_after_what_only_seemed_to_be_a_cycle_are_not_out_of_order():
     assert shift.kinds("phase_out_of_order", "phase_repeated") == []
     ends = [k for k, _ in shift.kinds("cycle_finished", "cycle_abandoned")]
     assert ends == ["cycle_finished", "cycle_abandoned", "cycle_finished"]
+
+
+def test_whoever_always_takes_long_over_a_phase_has_not_hidden_another_in_it():
+    """The worker of whom this is known skips b; of whom it is not known, b may have been done within the time of d."""
+
+    def ended_with(habit: float) -> list[tuple[str, str | None]]:
+        shift = Shift("abcd")
+        for _ in range(3):
+            shift.do(*"abc").do("d", pace=habit)
+        shift.told = []
+        return shift.do(*"ac").do("d", pace=0.33).stay(0.0, 2.0, "idle").kinds(*DEVIATIONS[:3])
+
+    assert ended_with(habit=0.4) == [("phase_skipped", "b")]
+    assert ended_with(habit=1.0) == [("phase_out_of_order", "b")]
+
+
+def pass_through(shift: Shift, start_s: float, end_s: float) -> Shift:
+    for position_s in np.arange(start_s, end_s - 1e-9, 1 / RATE_HZ):
+        shift.tick(float(position_s))
+    return shift
+
+
+@pytest.mark.parametrize(("back_at_s", "told"), [(4.9, []), (4.0, [("phase_repeated", "c")])])
+def test_what_goes_on_where_it_was_left_after_a_mere_semblance_is_no_repetition(
+    back_at_s: float, told: list[tuple[str, str]]
+):
+    """Half of c, a moment that resembles b, and c again: from where it was left, or from its start."""
+    shift = pass_through(Shift().do(*"ab"), 4.0, 5.0)
+    pass_through(pass_through(shift, 2.5, 2.8), back_at_s, 6.0)
+    assert shift.do("a").kinds(*DEVIATIONS[:3]) == told
+
+
+def test_slipping_back_in_steps_is_one_repetition():
+    shift = Shift().do(*"ab")
+    pass_through(pass_through(shift, 3.2, 4.0), 2.3, 4.0)
+    assert shift.do("c", "a").kinds(*DEVIATIONS[:3]) == [("phase_repeated", "b")]
+    third = Shift().do(*"ab", "b", "b").do("c", "a")
+    assert third.kinds(*DEVIATIONS[:3]) == [("phase_repeated", "b")] * 2
+
+
+def test_a_cycle_that_follows_at_once_with_its_second_phase_is_the_next_cycle():
+    """Nothing is lacking, so it is not the same cycle in which something would be done again."""
+    shift = Shift("abcde").do(*"abcde").do(*"bacde").stay(0.0, 2.0, "idle")
+    assert shift.kinds(*DEVIATIONS[:3], "cycle_finished") == [
+        ("cycle_finished", None), ("phase_out_of_order", "a"), ("cycle_finished", None),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("share", "told"), [(0.4, [("phase_skipped", "d")]), (0.5, [])])
+def test_going_home_is_not_yet_the_last_phase(share: float, told: list[tuple[str, str]]):
+    shift = pass_through(Shift("abcd").do(*"abcd").do(*"abc"), 6.0, 6.0 + share * LENGTH_S)
+    assert shift.do(*"abcd").kinds(*DEVIATIONS[:3]) == told
+
+
+def test_the_time_in_which_a_cycle_is_not_yet_believed_counts_for_its_first_phase():
+    shift = Shift().do(*"abc").stay(0.0, 2.0, "idle").do(*"abc").stay(0.0, 2.0, "idle")
+    second = [e for e in shift.told if e.event == "cycle_finished"][1]
+    assert second.details["durations_s"] == pytest.approx([2.0, 2.0, 2.0], abs=0.15)
+    dwelt = [e.details["dwell_s"] for e in shift.told if e.event == "phase_finished"]
+    assert dwelt == pytest.approx([2.0] * 6, abs=0.15)
