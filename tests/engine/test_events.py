@@ -347,15 +347,20 @@ def test_phases_after_what_only_seemed_to_be_a_cycle_are_not_out_of_order():
 def test_whoever_always_takes_long_over_a_phase_has_not_hidden_another_in_it():
     """The worker of whom this is known skips b; of whom it is not known, b may have been done within the time of d."""
 
-    def ended_with(habit: float) -> list[tuple[str, str | None]]:
-        shift = Shift("abcd")
+    def ended_with(*d_of_earlier_cycles: float) -> list[tuple[str, str | None]]:
+        """`d_of_earlier_cycles`: the paces of d, which may have been done several times."""
+        shift = Shift("abcde")
         for _ in range(3):
-            shift.do(*"abc").do("d", pace=habit)
+            shift.do(*"abc")
+            for pace in d_of_earlier_cycles:
+                shift.do("d", pace=pace)
+            shift.do("e")
         shift.told = []
-        return shift.do(*"ac").do("d", pace=0.33).stay(0.0, 2.0, "idle").kinds(*DEVIATIONS[:3])
+        return shift.do(*"ac").do("d", pace=0.33).do("e").stay(0.0, 2.0, "idle").kinds(*DEVIATIONS[:3])
 
-    assert ended_with(habit=0.4) == [("phase_skipped", "b")]
-    assert ended_with(habit=1.0) == [("phase_out_of_order", "b")]
+    assert ended_with(0.4) == [("phase_skipped", "b")]
+    assert ended_with(1.0) == [("phase_out_of_order", "b")]
+    assert ended_with(0.8, 0.8) == [("phase_out_of_order", "b")]
 
 
 def pass_through(shift: Shift, start_s: float, end_s: float) -> Shift:
@@ -384,7 +389,7 @@ def test_slipping_back_in_steps_is_one_repetition():
 
 def test_a_cycle_that_follows_at_once_with_its_second_phase_is_the_next_cycle():
     """Nothing is lacking, so it is not the same cycle in which something would be done again."""
-    shift = Shift("abcde").do(*"abcde").do(*"bacde").stay(0.0, 2.0, "idle")
+    shift = pass_through(Shift("abcde").do(*"abcd"), 8.0, 9.8).do(*"bacde").stay(0.0, 2.0, "idle")
     assert shift.kinds(*DEVIATIONS[:3], "cycle_finished") == [
         ("cycle_finished", None), ("phase_out_of_order", "a"), ("cycle_finished", None),
     ]  # fmt: skip
@@ -394,6 +399,12 @@ def test_a_cycle_that_follows_at_once_with_its_second_phase_is_the_next_cycle():
 def test_going_home_is_not_yet_the_last_phase(share: float, told: list[tuple[str, str]]):
     shift = pass_through(Shift("abcd").do(*"abcd").do(*"abc"), 6.0, 6.0 + share * LENGTH_S)
     assert shift.do(*"abcd").kinds(*DEVIATIONS[:3]) == told
+
+
+def test_a_sure_live_answer_does_not_make_going_home_the_last_phase():
+    path = [*np.arange(0, 8, 0.05), *np.arange(0, 6 + 0.42 * LENGTH_S, 0.05), *np.arange(0, 4, 0.05)]
+    told = [e.phase for e in told_with_delay(path, "abcd", confidence=0.95) if e.event in DEVIATIONS]
+    assert told == ["d"]
 
 
 def test_the_time_in_which_a_cycle_is_not_yet_believed_counts_for_its_first_phase():
