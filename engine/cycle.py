@@ -1,29 +1,20 @@
-"""What has been seen of one cycle: which parts of the procedure, in which order, for how long. No thresholds on time or status.
+"""What has been seen of one cycle: which parts of the procedure, in which order, for how long.
 
-`Procedure` is what a reference asks for; `CycleRecord` is what one cycle gave. `engine.events` decides what to tell.
+`engine.procedure` is what a reference asks for, `CycleRecord` what one cycle gave; `engine.cycle_tracking` decides what to tell.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
-
-import numpy as np
 
 from engine.messages import EventKind
-from engine.reference import Phase, Reference
+from engine.procedure import Procedure
 
-BINS_PER_S = 20.0
-MOST_BINS = 600
-ESTABLISHED = 0.35
-"""A visit counts once this share of the phase has been passed through: a matcher that slides on for a moment is no visit."""
-LAST_ESTABLISHED = 0.45
-"""The last phase needs more: nothing comes after it to be told from, and going home begins like it."""
 CARRIED_ON = 0.5
-"""This share, for a phase that has been done and now seems to follow its usual predecessor, which came late: whoever is done goes home,
-and that begins like what usually comes next."""
+"""Share from which on a phase counts as done again where it seems to follow its usual predecessor, which came late: whoever is done
+goes home, and that begins like what usually comes next."""
 ONWARD = 0.4
-"""Or once this share has been with what the live answer adds."""
+"""A first visit counts, too, once this share has been passed through with what the live answer adds."""
 AGAIN = 0.3
 """Back by this share of a phase: it is being done again."""
 GOES_ON = 0.15
@@ -31,8 +22,8 @@ GOES_ON = 0.15
 RETURNED, RETURNED_TIME = 0.2, 0.5
 """Done again at once, a phase counts from this share on, if work since it was first left took this share of its time."""
 HIDING = 1.5
-"""A phase that came after a passed one and was gone through this much more slowly than the rest of the cycle took the time of
-both: the passed phase was done then, and looked like it. Tuning stations: 1.6–3 where that was so, at most 1.35 where not."""
+"""A phase that came after a passed one and took this much longer than it usually does, at the pace of the cycle, took the time of
+both: the passed phase was done then, and looked like it. Tuning stations: 1.7–3.2 where that was so, at most 1.34 where not."""
 PACE_PRIOR_S = 1.0
 """Work at the usual pace that is added to what has been seen, before the pace of a cycle is spoken of."""
 LATEST = 0.5
@@ -41,55 +32,6 @@ WHOLE = 0.6
 """A phase of which this share was passed through was done, whatever was not recognised of the rest."""
 TURNING_S = 2.0
 """What seemed to begin this shortly before the operator was away may have been their going."""
-LEARNED_QUANTILE = 2.326
-"""Standard normal quantile of 99 %: dwelling longer than this share of log-normal durations is slow."""
-LEAST_LOG_SPREAD = 0.35
-
-
-class Procedure:
-    """Bins over the reference's clock, and what each phase demands."""
-
-    def __init__(self, reference: Reference) -> None:
-        self.phases: tuple[Phase, ...] = reference.info.phases
-        self.duration_s = reference.duration_s
-        self.bins = int(np.clip(np.ceil(self.duration_s * BINS_PER_S), 8, MOST_BINS))
-        starts = [0.0, *(phase.start_s for phase in self.phases[1:])]
-        edges = [min(round(start / self.duration_s * self.bins), self.bins - 1) for start in starts] + [self.bins]
-        self.spans = [(low, max(high, low + 1)) for low, high in pairwise(edges)]
-        self.limits_s = [
-            phase.limit_s if phase.limit_s is not None else _learned_limit(durations)
-            for phase, durations in zip(self.phases, zip(*reference.info.durations_s, strict=True), strict=True)
-        ]
-
-    def bin_of(self, position_s: float) -> int:
-        return int(np.clip(position_s / self.duration_s * self.bins, 0, self.bins - 1))
-
-    def earlier(self, phase: int) -> list[int]:
-        """Phases that must come before this one: lower index, not of its any-order group."""
-        group = self.phases[phase].group
-        return [r for r in range(phase) if group is None or self.phases[r].group != group]
-
-    def counts_from(self, phase: int) -> float:
-        """Share of a phase from which on it has been done."""
-        return LAST_ESTABLISHED if phase == len(self.phases) - 1 > 0 else ESTABLISHED
-
-    def length_s(self, phase: int) -> float:
-        """Seconds of a phase on the reference's clock."""
-        return self.phases[phase].end_s - self.phases[phase].start_s
-
-    def bins_of(self, phase: int) -> int:
-        """Number of bins of a phase."""
-        low, high = self.spans[phase]
-        return high - low
-
-    def share(self, phases: list[int]) -> float:
-        """Share of the reference's clock that these phases take."""
-        return sum(self.spans[p][1] - self.spans[p][0] for p in phases) / self.bins
-
-
-def _learned_limit(durations_s: tuple[float, ...]) -> float:
-    logs = np.log(np.maximum(durations_s, 0.05))
-    return float(np.exp(logs.mean() + LEARNED_QUANTILE * max(float(logs.std()), LEAST_LOG_SPREAD)))
 
 
 @dataclass

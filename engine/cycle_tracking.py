@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from engine.cycle import AGAIN, ESTABLISHED, RETURNED, CycleRecord, Procedure
+from engine.cycle import AGAIN, RETURNED, CycleRecord
 from engine.evidence import Evidence
 from engine.presence import Tell
+from engine.procedure import ESTABLISHED, Procedure
 
 COVERAGE = 0.8
 """A cycle counts when this share of what was not skipped has been seen."""
