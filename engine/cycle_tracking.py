@@ -118,15 +118,17 @@ class CycleTracker:
         """One tick of trusted work."""
         memory, procedure = self._memory, self.procedure
         here, before = procedure.bin_of(tick.position_s), memory.last_bin
-        memory.last_bin = here
         bins = procedure.bins
         stride = max(2, int(min(STRIDE_S / procedure.duration_s, 0.2) * bins))
         forward = (here - before) % bins if before >= 0 else 0
         backward = before >= 0 and here < before
+        if tick.paused and memory.open and forward > stride:
+            return  # nobody leaps while standing still
+        memory.last_bin = here
         if memory.wrapped_s is not None:
-            beyond = here > 0.25 * bins
-            if beyond and self._record.missing(procedure):
-                memory.wrapped_s = None  # it went back to what had been passed over
+            beyond, missing = here > 0.25 * bins, self._record.missing(procedure)
+            if beyond and (tick.phase in missing or (missing and forward > stride)):
+                memory.wrapped_s = None  # it went back to what had been passed over, or never to the start
             elif not beyond and tick.at_s - memory.wrapped_s < MADE_UP_S:
                 return
             else:
