@@ -26,9 +26,6 @@ DONE = 0.8
 HIDING = 1.4
 """A phase that came after a passed one and took this much longer than it usually does, at the pace of the cycle, took the time of
 both: the passed phase was done then, and looked like it. Tuning stations: 1.7–3.2 where that was so, at most 1.34 where not."""
-LOST = 0.6
-"""Work like nothing in particular, between a phase and its follower, that took this share of the phase's usual time: it was done
-again. Tuning stations: 0.52–1.06 where that was so; otherwise at most 0.52 where no other phase was lacking."""
 PACE_PRIOR_S = 1.0
 """Work at the usual pace that is added to what has been seen, before the pace of a cycle is spoken of."""
 LATEST = 0.5
@@ -200,7 +197,6 @@ class CycleRecord:
         phase = self.current
         verdicts: list[tuple[EventKind, int, float]] = []
         self.established = True
-        unseen = self._repeated_unseen(procedure)
         if self._resumes(procedure):
             return []
         if str(phase) in self.pending:
@@ -213,10 +209,6 @@ class CycleRecord:
                 verdicts.append(("phase_repeated", phase, self.entered_s))
         elif self.order and any(phase in procedure.earlier(q) for q in self.order) and not self.joined:
             verdicts.append(("phase_out_of_order", phase, self.entered_s))
-        elif unseen:
-            verdicts.append(("phase_repeated", phase - 1, self.entered_s - self._lost_s()))
-            self.order.append(phase - 1)
-            self.order_s.append(self.entered_s - self._lost_s())
         # Work has gone further forward than what came instead of a passed phase: it will not be made up for.
         for key, (instead, when) in list(self.pending.items()):
             if phase > instead and self._hides_another(procedure):
@@ -233,17 +225,6 @@ class CycleRecord:
         self.order.append(phase)
         self.order_s.append(self.entered_s)
         return verdicts
-
-    def _lost_s(self) -> float:
-        """Time at work since the last visit that counted, before the current one."""
-        return sum(self.dwell_s) - self.dwell_at_last_s - self.visit_s
-
-    def _repeated_unseen(self, procedure: Procedure) -> bool:
-        """Between the last phase and the one that follows it there was work as long as the last one takes: see `LOST`."""
-        last = self.current - 1
-        if not self.order or self.order[-1] != last or self.pending or self.left_s is not None:
-            return False
-        return self._lost_s() >= LOST * self._takes_s(procedure, last)
 
     def _hides_another(self, procedure: Procedure) -> bool:
         """The current phase has taken too long for what it has come through: see `HIDING`."""

@@ -31,6 +31,8 @@ END_WAIT_S, MAKING_UP_S = 1.0, 1.6
 """Standing at the end this long ends the cycle: the latter where a phase was passed over, which may come late, after the last."""
 MADE_UP_S = 0.6
 """A matcher slides from the end to the start for a moment before it sees that a passed phase is being made up for."""
+START, START_ALONG = 0.25, 0.35
+"""Shares of the clock in which a cycle begins that follows another one: usually, and at the farthest."""
 TAIL = 0.12
 """Share of the clock at its end in which no cycle starts: it belongs to the one that has just ended."""
 STRIDE_S = 0.4
@@ -122,11 +124,11 @@ class CycleTracker:
         stride = max(2, int(min(STRIDE_S / procedure.duration_s, 0.2) * bins))
         forward = (here - before) % bins if before >= 0 else 0
         backward = before >= 0 and here < before
-        if tick.paused and memory.open and forward > stride:
+        if tick.paused and memory.open and forward > stride and tick.phase != self._record.current:
             return  # nobody leaps while standing still
         memory.last_bin = here
         if memory.wrapped_s is not None:
-            beyond, missing = here > 0.25 * bins, self._record.missing(procedure)
+            beyond, missing = here > START * bins, self._record.missing(procedure)
             if beyond and (tick.phase in missing or (missing and forward > stride)):
                 memory.wrapped_s = None  # it went back to what had been passed over, or never to the start
             elif not beyond and tick.at_s - memory.wrapped_s < MADE_UP_S:
@@ -256,9 +258,11 @@ class CycleTracker:
     def _starts_anew(self, before: int, here: int, near: bool) -> bool:
         """Position went back: is this the next cycle, and not a phase done again?"""
         bins, procedure = self.procedure.bins, self.procedure
-        if here > 0.25 * bins:
+        from_end = before > (1 - START) * bins
+        # Going away looks like work that begins somewhere; who has not been away and was at the end may begin further along.
+        if here > (START_ALONG if from_end and self._record.left_s is None else START) * bins:
             return False
-        if near or before > 0.75 * bins:
+        if near or from_end:
             return True
         order, last = self._record.order, len(procedure.phases) - 1
         if last in order and procedure.share(self._record.left_out(procedure)) > MOST_SKIPPED:
