@@ -218,6 +218,8 @@ class CycleTracker:
             self._record = self._record.following(procedure, tick.at_s, left_s=self._record.left_s)
         ended = here > procedure.bins * (1 - TAIL)
         needs_s = min(BEGIN_EVIDENCE_S, 0.15 * procedure.duration_s)
+        if tick.paused and not ended and not memory.evidence.none("begin"):
+            return  # a moment's hesitation takes nothing back
         begun = memory.evidence.since("begin", not tick.paused and not ended, tick.at_s, tick.dt_s, needs_s)
         covered = sum(self._record.covered) / procedure.bins
         if begun is None or covered < BEGIN_COVERAGE:

@@ -413,3 +413,46 @@ def test_the_time_in_which_a_cycle_is_not_yet_believed_counts_for_its_first_phas
     assert second.details["durations_s"] == pytest.approx([2.0, 2.0, 2.0], abs=0.15)
     dwelt = [e.details["dwell_s"] for e in shift.told if e.event == "phase_finished"]
     assert dwelt == pytest.approx([2.0] * 6, abs=0.15)
+
+
+def test_a_moments_hesitation_at_the_start_takes_nothing_back():
+    """What was seen of a before it counts with the end of a, which is all that is recognised after it."""
+    shift = pass_through(Shift().do(*"abc").stay(0.0, 2.0, "idle"), 0.0, 0.25).stay(0.25, 0.4, "paused")
+    assert pass_through(shift, 1.75, 6.0).stay(0.0, 2.0, "idle").kinds(*DEVIATIONS) == []
+
+
+def test_leaps_while_standing_still_are_not_followed():
+    shift = pass_through(Shift("abcd").do(*"ab"), 4.0, 5.0).stay(5.0, 0.5, "paused").stay(0.1, 1.5, "paused")
+    pass_through(shift, 5.0, 8.0).do("a")
+    assert shift.kinds(*DEVIATIONS) == []
+    assert [k for k, _ in shift.kinds("cycle_started", "cycle_finished")] == ["cycle_started", "cycle_finished", "cycle_started"]  # fmt: skip
+
+
+def test_what_hid_another_phase_may_still_be_done_itself():
+    """b was done after c and taken for d: then d comes, from its start on."""
+    shift = Shift("abcde").do(*"abcde").do(*"ac")
+    for position_s in np.arange(6.0, 7.2, 0.33 / RATE_HZ):
+        shift.tick(float(position_s))
+    assert pass_through(shift, 4.5, 4.8).do("d", "e", "a").kinds(*DEVIATIONS) == [("phase_out_of_order", "b")]
+
+
+def test_a_worker_who_left_out_the_end_may_begin_the_next_cycle_with_its_second_phase():
+    shift = pass_through(Shift("abcde").do(*"abcde").do(*"abcd"), 8.0, 8.5).stay(8.5, 0.7, "idle")
+    pass_through(shift, 2.7, 4.0).do(*"acde").stay(0.0, 2.0, "idle")
+    assert shift.kinds("cycle_finished", *DEVIATIONS[:3]) == [
+        ("cycle_finished", None), ("phase_skipped", "e"), ("cycle_finished", None),
+        ("phase_out_of_order", "a"), ("cycle_finished", None),
+    ]  # fmt: skip
+
+
+def test_half_a_phase_taken_up_again_from_further_back_is_not_sooner_believed_to_be_a_repetition():
+    """Nobody begins anew what they have not come to the end of: it may be their going away, which takes a while to be seen."""
+    shift = pass_through(pass_through(Shift().do("a"), 2.0, 3.3), 2.5, 3.0)
+    assert shift.stay(3.0, 4.0, "off_task").kinds(*DEVIATIONS) == []
+
+
+def test_after_an_absence_what_resembles_a_later_start_begins_no_cycle():
+    shift = pass_through(Shift("abcde").do(*"abcde").do(*"abc"), 6.0, 7.0).stay(7.0, 4.0, "off_task")
+    pass_through(shift.stay(9.6, 0.3, "on_task"), 2.7, 3.4)
+    told = pass_through(shift, 6.5, 10.0).do("a").kinds("cycle_finished", "cycle_abandoned", *DEVIATIONS)
+    assert told == [("cycle_finished", None)] * 2
