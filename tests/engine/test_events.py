@@ -453,6 +453,6 @@ def test_half_a_phase_taken_up_again_from_further_back_is_not_sooner_believed_to
 
 def test_after_an_absence_what_resembles_a_later_start_begins_no_cycle():
     shift = pass_through(Shift("abcde").do(*"abcde").do(*"abc"), 6.0, 7.0).stay(7.0, 4.0, "off_task")
-    pass_through(shift.stay(9.6, 0.3, "on_task"), 2.7, 3.4)
+    pass_through(shift.stay(9.6, 0.6, "on_task"), 2.7, 3.4)
     told = pass_through(shift, 6.5, 10.0).do("a").kinds("cycle_finished", "cycle_abandoned", *DEVIATIONS)
     assert told == [("cycle_finished", None)] * 2
