@@ -307,12 +307,12 @@ def _score_events(f: Followed, counts: dict[str, list[Any]]) -> None:
     pairs, missed, false = scores.pair_events([(e.start_s, e.end_s) for e in true], [e.noticed_s for e in told], 0.5)
     counts["pause"].append((len(pairs), len(missed), len(false)))
     counts["pause_delay"] += [told[j].noticed_s - true[i].start_s for i, j in pairs] + [np.inf] * len(missed)
-    absences = f.truth.events_of("leave", "turn")
-    told = [e for e in f.events if e.event in ("off_task", "operator_lost")]
-    pairs, missed, false = scores.pair_events(
-        [(e.start_s, e.end_s) for e in absences], [e.time_s for e in told], SLACK_S
-    )
-    counts["absence"].append((len(pairs), len(missed), len(false)))
+    absences = [(e.start_s, e.end_s) for e in f.truth.events_of("leave", "turn")]
+    told_s = [e.time_s for e in f.events if e.event in ("off_task", "operator_lost")]
+    pairs, missed, false = scores.pair_events(absences, told_s, SLACK_S)
+    # Who leaves the picture is told twice, as away from the task and as not seen: the second time is not false.
+    again, _, _ = scores.pair_events(absences, [told_s[j] for j in false], SLACK_S)
+    counts["absence"].append((len(pairs), len(missed), len(false) - len(again)))
     cycles = f.truth.events_of("cycle")
     ends = [e.time_s for e in f.events if e.event == "cycle_finished"]
     counts["cycles"].append((len(cycles), len(ends)))
