@@ -147,7 +147,7 @@ class CycleRecord:
         Whoever leaves a phase out comes into the next one from elsewhere and is recognised only further along.
         """
         whole = WHOLE if len(procedure.phases) > 1 else 1.0
-        lengths = [procedure.spans[p][1] - procedure.spans[p][0] for p in phases]
+        lengths = [procedure.bins_of(p) for p in phases]
         done = [min(self.coverage(procedure, [p]) / whole, 1.0) for p in phases]
         return sum(d * n for d, n in zip(done, lengths, strict=True)) / max(sum(lengths), 1)
 
@@ -165,9 +165,8 @@ class CycleRecord:
             return True
         last = next((b for b in range(high - 1, low - 1, -1) if self.visit[b]), low)
         onward = max(min(ahead, high - 1) - last, 0)
-        return self.current not in self.order and seen + onward >= max(ONWARD, procedure.counts_from(self.current)) * (
-            high - low
-        )
+        needed = max(ONWARD, procedure.counts_from(self.current))
+        return self.current not in self.order and seen + onward >= needed * (high - low)
 
     def _returned(self, procedure: Procedure, share: float) -> bool:
         """The phase that was done last goes on being done, of which this visit has passed through `share`.
@@ -203,9 +202,8 @@ class CycleRecord:
             del self.pending[str(phase)]
             verdicts.append(("phase_out_of_order", phase, self.entered_s))
         elif phase in self.order:
-            if not (
-                phase in self.hiding and self.order.count(phase) == 1
-            ):  # then it was another one that looked like it
+            was_another = phase in self.hiding and self.order.count(phase) == 1
+            if not was_another:
                 verdicts.append(("phase_repeated", phase, self.entered_s))
         elif self.order and any(phase in procedure.earlier(q) for q in self.order) and not self.joined:
             verdicts.append(("phase_out_of_order", phase, self.entered_s))
@@ -283,11 +281,8 @@ class CycleRecord:
         return True
 
     def done(self, procedure: Procedure, phase: int) -> bool:
-        return (
-            phase in self.confirmed
-            or phase in self.order
-            or (self.coverage(procedure, [phase]) >= procedure.counts_from(phase))
-        )
+        seen = self.coverage(procedure, [phase]) >= procedure.counts_from(phase)
+        return seen or phase in self.confirmed or phase in self.order
 
     def missing(self, procedure: Procedure) -> list[int]:
         """Phases not done and not yet reported as skipped."""

@@ -57,7 +57,7 @@ class Procedure:
 
     def share(self, phases: list[int]) -> float:
         """Share of the reference's clock that these phases take."""
-        return sum(self.spans[p][1] - self.spans[p][0] for p in phases) / self.bins
+        return sum(map(self.bins_of, phases)) / self.bins
 
 
 def _learned_limit(durations_s: tuple[float, ...]) -> float:
