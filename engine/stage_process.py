@@ -30,7 +30,7 @@ log = logging.getLogger("lockstep.stage")
 def main(stage: str, station: str, beats: int) -> int:
     os.set_blocking(beats, False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, _end_at_once)
     last_s = 0.0
 
     def beat(sign: bytes = b".") -> None:
@@ -49,6 +49,7 @@ def main(stage: str, station: str, beats: int) -> int:
         if not sys.stdin.readline():
             return 0
         threading.Thread(target=_end_with_supervisor, daemon=True).start()
+        signal.signal(signal.SIGTERM, _stop)
         run(beat)
         return 0
     except LockstepError as error:
@@ -56,6 +57,11 @@ def main(stage: str, station: str, beats: int) -> int:
         return 2
     except BrokenPipeError:  # the supervisor is gone
         return 1
+
+
+def _end_at_once(number: int, _frame: Any) -> None:
+    """Until it runs there is nothing to put in order, and libraries make other errors of an exit while they are imported."""
+    os._exit(128 + number)
 
 
 def _stop(number: int, _frame: Any) -> None:
