@@ -327,14 +327,14 @@ def _event_figures(counts: dict[str, list[Any]], hours: float) -> dict[str, Any]
     delays, boundary = np.array(counts["deviation_delay"]), np.array(counts["boundary"])
     pause_delay = np.array(counts["pause_delay"])
     return {
-        **{f"{kind}_f1": scores.f1(*map(int, total[kind])) for kind in ("skip", "repeat", "swap", "absence")},
-        "deviation_f1": scores.f1(*map(int, deviations)),
+        **{f"{kind}_f1": _f1(total[kind]) for kind in ("skip", "repeat", "swap", "absence")},
+        "deviation_f1": _f1(deviations),
         "deviation_delay_median_s": _quantile(delays, 0.5),
         "deviation_delay_from_onset_median_s": _quantile(np.array(counts["onset_delay"]), 0.5),
         "report_delay_median_s": _quantile(np.array(counts["report_delay"]), 0.5),
         "deviations_reported_within_s": scores.within(delays),
         "false_deviations_per_hour": float(deviations[2] / hours),
-        "pause_recall": float(total["pause"][0] / max(total["pause"][0] + total["pause"][1], 1)),
+        "pause_recall": float(total["pause"][0] / sum(total["pause"][:2])) if any(total["pause"][:2]) else None,
         "pause_delay_median_s": _quantile(pause_delay, 0.5),
         "pause_delay_p95_s": _quantile(pause_delay, 0.95),
         "false_pauses_per_hour": float(total["pause"][2] / hours),
@@ -345,6 +345,11 @@ def _event_figures(counts: dict[str, list[Any]], hours: float) -> dict[str, Any]
         "cycle_boundary_p95_s": _quantile(boundary, 0.95),
         "deviations_true": int(deviations[0] + deviations[1]),
     }
+
+
+def _f1(counts: NDArray[np.int64]) -> float | None:
+    """Of (found, missed, false); None where nothing happened and nothing was told."""
+    return scores.f1(*map(int, counts)) if counts.any() else None
 
 
 def _quantile(values: NDArray[np.float64], share: float) -> float | None:

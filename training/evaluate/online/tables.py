@@ -69,8 +69,7 @@ def _station(figures: Mapping[str, Any]) -> list[str]:
         shown, control = _shown(value), _shown(figures["keypoints"][name])
         if name in TARGETS:
             sign, limit = TARGETS[name]
-            met = value is not None and (value >= limit if sign == "≥" else value <= limit)
-            rows.append(f"| {name} | {shown} | {sign} {limit:g} {'✓' if met else '✗'} | {control} |")
+            rows.append(f"| {name} | {shown} | {sign} {limit:g}{_verdict(value, sign, limit)} | {control} |")
         else:
             rows.append(f"| {name} | {shown} | | {control} |")
     curve = ", ".join(f"{limit} s: {share:.2f}" for limit, share in figures["deviations_reported_within_s"].items())
@@ -84,6 +83,11 @@ def _station(figures: Mapping[str, Any]) -> list[str]:
         ]
         rows.append("")
     return rows
+
+
+def _verdict(value: float | None, sign: str, limit: float) -> str:
+    """None: nothing happened that could be judged."""
+    return "" if value is None else " ✓" if (value >= limit if sign == "≥" else value <= limit) else " ✗"
 
 
 def _shown(value: float | int | None) -> str:

@@ -70,6 +70,7 @@ def test_a_station_is_followed_and_scored_on_raw_keypoints():
     followed = stations.follow_keypoints(stations.jittered_joints(worker), reference)
     figures = stations.score([followed])
     assert figures["phase_accuracy"] > 0.8 and figures["cycles_true"] == 2
+    assert figures["pause_recall"] is None and figures["absence_f1"] is None  # nobody stopped or went away
     assert stations.peer_figures([followed])["argmax"]["phase_accuracy"] < figures["phase_accuracy"]
     record = {
         "command": "x",
@@ -79,6 +80,7 @@ def test_a_station_is_followed_and_scored_on_raw_keypoints():
         "station_joints": figures | {"keypoints": figures},
     }
     assert "| phase_accuracy |" in tables.markdown(record)
+    assert "| pause_recall | – | ≥ 0.95 |" in tables.markdown(record)
 
 
 @pytest.mark.parametrize(
