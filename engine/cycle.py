@@ -87,7 +87,7 @@ class CycleRecord:
     def following(
         self, procedure: Procedure, time_s: float, joined: bool = False, left_s: float | None = None
     ) -> CycleRecord:
-        """An empty record of the next cycle, of the same person."""
+        """An empty record of the next cycle. Habits go with it; whoever takes over has their own after two or three cycles."""
         empty = CycleRecord.empty(procedure)
         return replace(empty, started_s=time_s, usual=list(self.usual), joined=joined, left_s=left_s)
 

@@ -12,6 +12,7 @@ from engine.cycle import AGAIN, RETURNED, CycleRecord
 from engine.evidence import Evidence
 from engine.presence import Tell
 from engine.procedure import ESTABLISHED, Procedure
+from engine.working import Working
 
 COVERAGE = 0.8
 """A cycle counts when this share of what was not skipped has been seen."""
@@ -37,23 +38,6 @@ TAIL = 0.12
 """Share of the clock at its end in which no cycle starts: it belongs to the one that has just ended."""
 STRIDE_S = 0.4
 """Most that one tick may advance and still have passed through what lies between."""
-
-
-@dataclass(frozen=True)
-class Working:
-    """One tick of trusted work."""
-
-    at_s: float
-    """When it was seen, on the stream's clock."""
-    dt_s: float
-    position_s: float
-    phase: int
-    confidence: float
-    paused: bool
-    ahead_s: float
-    """How far work has come since in the same phase, as the live answer has it."""
-    leaving: bool = False
-    """By now the live answer has the operator off task: what seems to begin may be their going."""
 
 
 @dataclass

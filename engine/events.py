@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.cycle_tracking import CycleTracker, Working
+from engine.cycle_tracking import CycleTracker
 from engine.evidence import Evidence
 from engine.matching.base import Delayed, Match
 from engine.messages import Event, EventKind
 from engine.presence import GIVEN_UP_S, Presence
 from engine.procedure import Procedure
 from engine.reference import Reference
+from engine.working import Working
 
 TRUSTED = 0.4
 """Ticks of lower confidence say nothing about position."""
