@@ -1,10 +1,12 @@
 """The stream benchmark: its figures on cases worked out by hand, its peers, and a rendered station end to end."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from engine.messages import Event
 from engine.sources.rendered import Deviation, StationParams
 from training.evaluate.online import peers, penn, recordings, scores, stations, tables
 
@@ -62,12 +64,17 @@ def test_an_environment_without_matchmaker_is_named_with_the_reason(tmp_path):
     assert penn.find_matchmaker(str(python)) == (None, f"{python} cannot import pymatchmaker (no such thing)")
 
 
-def test_a_station_is_followed_and_scored_on_raw_keypoints():
+def a_station(deviation: Deviation) -> stations.Followed:
+    """One worker shows, another does it twice, with this deviation; followed on raw joints."""
     bundle = SimpleNamespace(info=SimpleNamespace(rate_hz=20.0, name="joints", layout="body13"), sha256="0" * 64)
     takes = [StationParams.random(4, cycles=1, idle_s=1.0)]
-    worker = StationParams.random(5, cycles=2, deviations=(Deviation("repeat", phase=2, cycle=2),))
+    worker = StationParams.random(5, cycles=2, deviations=(deviation,))
     reference = stations.station_reference([stations.jittered_joints(t) for t in takes], bundle, "keypoints")
-    followed = stations.follow_keypoints(stations.jittered_joints(worker), reference)
+    return stations.follow_keypoints(stations.jittered_joints(worker), reference)
+
+
+def test_a_station_is_followed_and_scored_on_raw_keypoints():
+    followed = a_station(Deviation("repeat", phase=2, cycle=2))
     figures = stations.score([followed])
     assert figures["phase_accuracy"] > 0.8 and figures["cycles_true"] == 2
     assert figures["pause_recall"] is None and figures["absence_f1"] is None  # nobody stopped or went away
@@ -81,6 +88,20 @@ def test_a_station_is_followed_and_scored_on_raw_keypoints():
     }
     assert "| phase_accuracy |" in tables.markdown(record)
     assert "| pause_recall | – | ≥ 0.95 |" in tables.markdown(record)
+
+
+def test_whoever_leaves_the_picture_is_told_twice_and_counted_once():
+    followed = a_station(Deviation("leave", phase=2, cycle=2, duration_s=5.0))
+    (leave,) = followed.truth.events_of("leave")
+
+    def judged(*told: tuple[str, float]) -> float | None:
+        events = [Event("bench", 0, kind, at_s, 0.0) for kind, at_s in told]
+        return stations.score([replace(followed, events=events)])["absence_f1"]
+
+    seen_going = ("off_task", leave.start_s + 0.5), ("operator_lost", leave.start_s + 1.5)
+    assert judged(*seen_going) == 1.0
+    assert judged(*seen_going, ("off_task", leave.end_s + 20.0)) == pytest.approx(2 / 3)
+    assert judged() == 0.0
 
 
 @pytest.mark.parametrize(
