@@ -45,13 +45,21 @@ class CaptureChild:
         self.delivering = False
         assert self._process.stdin is not None and self._process.stdout is not None
         os.set_blocking(self._process.stdout.fileno(), False)
-        with contextlib.suppress(BrokenPipeError):  # it died at once: `said` will tell
-            self._process.stdin.write(json.dumps(order).encode() + b"\n")
-            self._process.stdin.flush()
+        self._tell(order)
 
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    def play(self) -> None:
+        """Somebody looks from now on: a recording begins. A camera has long begun."""
+        self._tell({"play": True})
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it died: `said` will tell
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            self._process.stdin.flush()
 
     def newest(self) -> Captured | None:
         """The newest frame, or None if there is none newer than the last one taken.

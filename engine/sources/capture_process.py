@@ -2,7 +2,8 @@
 
     python -m engine.sources.capture_process MEMORY_FD BELL_FD   (started by live.LiveSource only)
 
-stdin: one JSON line that says what to open; its end means that the station is gone. stdout: JSON lines `opened`,
+stdin: one JSON line that says what to open, another once somebody looks (a recording waits for that, so that it does not run
+while a station is still loading); its end means that the station is gone. stdout: JSON lines `opened`,
 `failed`, `ended`. The bell gets one byte per frame. What to open may hold a password, so it is never an argument.
 """
 
@@ -29,13 +30,16 @@ from engine.sources.rendered import StationParams
 
 def main(memory: int, bell: int) -> None:
     order = json.loads(sys.stdin.readline())
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    playing = threading.Event()
+    threading.Thread(target=_listen, args=(playing,), daemon=True).start()
     os.set_blocking(bell, False)
     try:
         params = order.get("params")
         source = open_reader(StationParams.from_json(params) if params else order["spec"])
         _say(opened={"name": source.name, "fps": source.fps, "size": source.size})
         writer = FrameWriter(memory)
+        if not source.live:
+            playing.wait()
         for frame in _frames(source, order["epoch_s"], order["first_index"]):
             writer.write(Captured(frame.index, frame.time_s, frame.captured_monotonic_s, frame.image))
             with contextlib.suppress(BlockingIOError):  # a station that does not look has enough bells waiting
@@ -74,9 +78,10 @@ def _say(**message: Any) -> None:
     sys.stdout.flush()
 
 
-def _die_with_parent() -> None:
+def _listen(playing: threading.Event) -> None:
+    """Until the station is gone."""
     while sys.stdin.readline():
-        pass
+        playing.set()
     os._exit(0)
 
 

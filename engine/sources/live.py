@@ -39,7 +39,7 @@ class LiveSource:
 
     Raises SourceError where the source cannot be opened the first time. After that it never raises: a camera that is
     unplugged, a server that restarts or a driver that hangs gives a `stream_lost` notice within 2 s, empty frames
-    meanwhile, and `stream_back`. Iteration ends at the end of a recording, or after `close`.
+    meanwhile, and `stream_back`. Iteration ends at the end of a recording, or after `close`; a recording begins with the iteration.
 
     `epoch_s`: monotonic time of stream time 0, where another process began the stream. `memory`: a file in memory where
     other processes find the pictures by their index (`FrameReader.at`); frames then carry views into it, not copies.
@@ -97,6 +97,8 @@ class LiveSource:
         restart_at_s = 0.0
         beat_s = 0.0  # the last empty frame
         told_s = -1.0  # stream time of the last frame given: it never goes back
+        if self._child is not None:
+            self._child.play()
         while not self._closed:
             self._beat()
             captured = self._child.newest() if self._child is not None else None
@@ -116,6 +118,7 @@ class LiveSource:
                 if now_s >= restart_at_s:
                     self.restarts += 1
                     self._child, alive_s = self._start(), now_s
+                    self._child.play()
                 else:
                     time.sleep(min(_HEARTBEAT_S, restart_at_s - now_s))
             elif (over := self._over(self._child, now_s - alive_s)) is None:

@@ -58,6 +58,13 @@ def test_a_slow_consumer_gets_the_newest_frame_and_the_drops_are_counted(source:
     assert source.dropped == skipped + frames[0].index
 
 
+def test_a_recording_does_not_begin_before_somebody_looks(source: LiveSource) -> None:
+    time.sleep(0.3)  # a station that loads its pose estimator
+    began_s = time.monotonic()
+    frame = next(iter(source))
+    assert frame.captured_monotonic_s - frame.time_s >= began_s
+
+
 def test_a_recording_ends_with_its_last_frame() -> None:
     params = StationParams(cycles=0, idle_s=0.5, size=(160, 120))
     source = LiveSource(params)
