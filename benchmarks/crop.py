@@ -7,6 +7,7 @@ transferred from one and from five other clips. About a minute on two cores. The
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from models.crop import crop_sequence
 from training.datasets.penn import load_penn
 from training.evaluate.probe import probe
 
-VARIANTS: tuple[dict[str, float], ...] = (
+VARIANTS: tuple[dict[str, Any], ...] = (
     {"follow": 0, "rise": 0, "fall": 0},
     {"follow": 0},
     {"follow": 6},
@@ -25,7 +26,7 @@ VARIANTS: tuple[dict[str, float], ...] = (
 )
 
 
-def cropped(recordings: Sequence[NDArray[np.float32]], crop: dict[str, float]) -> list[NDArray[np.float32]]:
+def cropped(recordings: Sequence[NDArray[np.float32]], crop: dict[str, Any]) -> list[NDArray[np.float32]]:
     """Poses (T, 13, 3) of each recording → features (T, 26); a missing joint stands in the middle of the crop."""
     features = []
     for poses in recordings:

@@ -19,6 +19,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,7 +42,7 @@ from training.evaluate.streams import REPETITIVE, Stream, compose
 from training.recordings import anchored, phase_shares
 
 RATE_HZ, LONGEST, BATCH = 20.0, 300, 48
-CROP = {"grid": 30, "side": 4.0, "follow": 15, "leash": 1.0, "rise": 6, "fall": 150, "forget": 60}
+CROP: dict[str, Any] = {"grid": 30, "side": 4.0, "follow": 15, "leash": 1.0, "rise": 6, "fall": 150, "forget": 60}
 LOOKS = Augmentation(noise=0.03, rotate=0.12, roll=0.1, drop_limb_p=0.03, hide_legs_p=0.03, occlusion_p=0.1, faint_p=0)
 BINS, SIGMA, TEMPERATURE = 24, 0.04, 0.1
 DRAWS = 3

@@ -48,7 +48,7 @@ class BundleInfo(BaseModel):
     """Ticks by which the embedding lags the newest keypoints (0: no delay)."""
     embedding_dim: int
     crop: dict[str, Any]
-    """Parameters of `models.crop.CausalCrop`."""
+    """Policy and its parameters, see `models.crop`."""
     step_file: str = "model.onnx"
     """Graph of one tick: `keypoints` (B, K, 3) and `<state>` in; `embedding` (B, D) and `next_<state>` out."""
     sequence_file: str | None = None
@@ -66,6 +66,11 @@ class BundleInfo(BaseModel):
     """Of the matrix products inside the graphs; what goes in and out is float32."""
     training: dict[str, Any] = {}
     metrics: dict[str, Any] = {}
+
+    @property
+    def live(self) -> bool:
+        """Whether it can follow a stream. A crop around the whole recording cannot be had before the recording is over."""
+        return bool(self.crop.get("policy", "causal") == "causal")
 
 
 class Bundle:

@@ -87,7 +87,7 @@ def reference_from_recordings(
     embedded, clock = [], (0.0, 0.0)
     for demonstration in (first, *demonstrations[1:]):
         track = read_track(demonstration, bundle.info.layout, estimator, model, area, each_frame)
-        times_s, demo = embed(track, demonstration, embedder)
+        times_s, demo = embed(track, demonstration, bundle.info.rate_hz, lambda poses: embed_sequence(embedder, poses))
         embedded.append(demo)
         if demonstration is first:
             clock = (float(times_s[0]), float(times_s[-1]) + 1.0 / bundle.info.rate_hz)
@@ -142,14 +142,18 @@ def read_track(
 
 
 def embed(
-    track: PoseTrack, demonstration: Demonstration, embedder: Embedder
+    track: PoseTrack,
+    demonstration: Demonstration,
+    rate_hz: float,
+    embedded: Callable[[NDArray[np.float32]], NDArray[np.float32]],
 ) -> tuple[NDArray[np.float64], EmbeddedDemo]:
     """Tick times (N,) on the recording's clock, and poses and embeddings at them, of the demonstrated part.
 
+    `embedded`: poses (T, K, 3) of the whole recording at `rate_hz` → embeddings (T, D).
     Raises DataError: nothing left by the cut, or an operator who is hardly to be seen in it.
     """
     track.cut(demonstration.start_s, demonstration.end_s)  # says what is wrong with a cut that leaves nothing
-    times_s, poses = resample_track(track.times_s, track.poses, embedder.bundle.info.rate_hz)
+    times_s, poses = resample_track(track.times_s, track.poses, rate_hz)
     start_s = -np.inf if demonstration.start_s is None else demonstration.start_s
     end_s = np.inf if demonstration.end_s is None else demonstration.end_s
     part = (times_s >= start_s - 1e-6) & (times_s < end_s - 1e-6)
@@ -161,7 +165,7 @@ def embed(
             found=f"{seen:.0%}",
             next_step="Look at the recording with `lockstep pose`, or record it again.",
         )
-    embeddings = embed_sequence(embedder, poses)
+    embeddings = embedded(poses)
     return times_s[part], EmbeddedDemo(demonstration.name, embeddings[part], poses[part])
 
 

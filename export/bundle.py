@@ -43,7 +43,7 @@ def write_bundle(
     training: dict[str, Any] | None = None,
     metrics: dict[str, Any] | None = None,
 ) -> Bundle:
-    """Exports `net` to `folder` and reads it back. `crop`: parameters of `models.crop.CausalCrop` it was trained with.
+    """Exports `net` to `folder` and reads it back. `crop`: how the person was cut out, see `models.crop`.
 
     `training` and `metrics`: whatever JSON should be known about how the weights came about and how good they are.
     A bundle that is already there is replaced in one step; a folder that is none is refused. Raises BundleError.

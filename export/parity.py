@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.bundle import Bundle, open_bundle
-from engine.embedder.embedder import StationEmbedder
-from engine.embedder.opening import embed_sequence, open_runtime
+from engine.embedder.opening import open_runtime
 from engine.errors import BadReference, ConfigError, ParityError
 from engine.matching import open_matcher
 from engine.matching.building import EmbeddedDemo, build_reference
 from engine.reference import Phase
 from export.streams import Streams
+from models.crop import crop_sequence
 
 MAX_ERROR = 1e-4
 LEAST_COSINE = 0.999
@@ -92,13 +92,19 @@ def bundle_side(bundle: Bundle, runtime: str = "onnxruntime") -> Side:
             opened = open_runtime(write_emulated(bundle, Path(scratch) / "emulated"), runtime)
     else:
         opened = open_runtime(bundle, runtime)
-    embedder = StationEmbedder(opened)
+    lanes, info = opened.lanes(1), bundle.info
+
+    def embed(poses: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Tick by tick, as live."""
+        lanes.reset(0)
+        return np.concatenate([lanes.step(tick[None]) for tick in crop_sequence(poses, info.layout, **info.crop)])
+
     return Side(
         f"{bundle.info.name} on {opened.name}",
         opened.precision,
         bundle.info.layout,
         bundle.info.rate_hz,
-        lambda poses: embed_sequence(embedder, poses),
+        embed,
         bundle,
     )
 
@@ -107,7 +113,6 @@ def checkpoint_side(folder: Path) -> Side:
     """The oracle: the whole sequence at once through the network, or window by window for a bidirectional one."""
     import torch
 
-    from models.crop import crop_sequence
     from training.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(folder)

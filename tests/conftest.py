@@ -30,6 +30,22 @@ def tiny_bundle(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def paper_bundle(tmp_path_factory):
+    """The same for whole recordings: attention both ways, absolute positions, one box around the recording, as in LA2DS."""
+    torch = pytest.importorskip("torch")
+    from export.bundle import write_bundle
+    from models.lockstep_net import LockstepNet, NetConfig
+
+    torch.manual_seed(0)
+    config = NetConfig(
+        width=32, heads=2, spatial_depth=1, temporal_depth=1, window=8, embedding_dim=16, motion=(), temporal="full",
+        positions="absolute", cross_attention_depth=1,
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("bundle") / "paper"
+    return write_bundle(LockstepNet(config).eval(), folder, name="paper", crop={"policy": "recording"})
+
+
+@pytest.fixture(scope="session")
 def data_folder():
     """../shared/data or $LOCKSTEP_DATA; tests that need it skip where it is absent."""
     if not DATA.is_dir():

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,7 +67,7 @@ class Batches:
     layout: str
     rate_hz: float
     grid: int
-    crop: dict[str, float]
+    crop: Mapping[str, Any]
     augmentation: Augmentation
     seed: int
     budget: int = 1536

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ class Checkpoint:
 
     net: LockstepNet
     crop: dict[str, Any]
-    """Parameters of `models.crop.CausalCrop`."""
+    """Policy and its parameters, see `models.crop`."""
     training: dict[str, Any] = field(default_factory=dict)
     """Data, objectives, steps, figures: anything JSON can hold."""
 
@@ -70,6 +71,30 @@ def begin_from(net: LockstepNet, trained: LockstepNet) -> None:
             found=str(error).splitlines()[-1].strip(),
             next_step="Correct `net:` or `start_from:`.",
         ) from error
+
+
+def mean_of(nets: Sequence[LockstepNet]) -> LockstepNet:
+    """The mean of the weights of several trainings that began from the same ones (Wortsman et al. 2022, *Model soups*).
+
+    Raises DataError where the networks' settings differ.
+    """
+    first = nets[0]
+    if any(net.config != first.config for net in nets):
+        raise DataError(
+            "these checkpoints have no mean",
+            expected="networks of the same settings",
+            found="settings that differ between them",
+            next_step="Correct `start_from:`.",
+        )
+    states = [net.state_dict() for net in nets]
+    mean = LockstepNet(first.config)
+    mean.load_state_dict(
+        {
+            name: torch.stack([state[name] for state in states]).mean(dim=0) if tensor.is_floating_point() else tensor
+            for name, tensor in states[0].items()
+        }
+    )
+    return mean.eval()
 
 
 def load_checkpoint(folder: Path | str) -> Checkpoint:

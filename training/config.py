@@ -6,9 +6,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from engine.config import Section, read_yaml, validated
+from models import skeleton
+from models.crop import crop_sequence
 from models.lockstep_net import NetConfig
 from training.augment import NONE, Augmentation
 from training.datasets import READERS
@@ -88,8 +91,8 @@ class TrainingConfig(Section):
     data: DataConfig = DataConfig()
     net: dict[str, Any] = Field(default_factory=dict)
     """Fields of `models.lockstep_net.NetConfig`."""
-    crop: dict[str, float] = Field(default_factory=dict)
-    """Parameters of `models.crop.CausalCrop`."""
+    crop: dict[str, Any] = Field(default_factory=dict)
+    """Policy and its parameters, see `models.crop`."""
     augmentation: dict[str, Any] | Literal["none"] = Field(default_factory=dict)
     """Fields of `training.augment.Augmentation`."""
     objectives: Annotated[tuple[ObjectiveConfig, ...], Field(min_length=1)]
@@ -97,15 +100,24 @@ class TrainingConfig(Section):
     """The projection serves the objectives only: the checkpoint's embeddings are the features before it (LA2DS)."""
     batches: BatchConfig = BatchConfig()
     schedule: ScheduleConfig
-    start_from: Path | None = None
-    """Checkpoint whose weights are the first ones (see `training.checkpoint.begin_from`); null: random."""
+    start_from: tuple[Path, ...] = ()
+    """Checkpoint whose weights are the first ones (see `training.checkpoint.begin_from`), or several, whose mean is; none: random."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "bf16-mixed"
     checkpoint_every: PositiveInt = 100
 
+    @field_validator("start_from", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return [value] if isinstance(value, (str, Path)) else value or ()
+
     @model_validator(mode="after")
     def _fits(self) -> TrainingConfig:
-        self.network()
+        network = self.network()
         self.augmenting()
+        try:
+            crop_sequence(np.zeros((1, skeleton.layout(network.layout).size, 3)), network.layout, **self.crop)
+        except TypeError as error:
+            raise ValueError(f"crop: {error}") from None
         return self
 
     def network(self) -> NetConfig:

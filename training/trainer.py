@@ -26,7 +26,15 @@ from torch import Tensor, nn
 from engine.errors import ConfigError, DataError
 from models.lockstep_net import LockstepNet
 from training.batches import Batch, Batches
-from training.checkpoint import Checkpoint, begin_from, load_checkpoint, save_checkpoint, save_tensors, write_json
+from training.checkpoint import (
+    Checkpoint,
+    begin_from,
+    load_checkpoint,
+    mean_of,
+    save_checkpoint,
+    save_tensors,
+    write_json,
+)
 from training.config import TrainingConfig
 from training.objectives import WeightedObjectives
 from training.packing import Packed
@@ -48,8 +56,8 @@ def train(config: TrainingConfig, folder: Path, *, resume: bool = False, report:
     fabric.seed_everything(config.seed, verbose=False)
     _prepare_folder(folder, config, resume, fabric)
     net = LockstepNet(config.network())
-    if config.start_from is not None:
-        begin_from(net, load_checkpoint(config.start_from).net)
+    if config.start_from:
+        begin_from(net, mean_of([load_checkpoint(folder).net for folder in config.start_from]))
     recordings = load_recordings(config.data, config.network().layout, config.seed)
     batches = Batches(
         recordings,

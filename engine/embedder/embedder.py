@@ -14,7 +14,7 @@ from engine.bundle import Bundle
 from engine.embedder.base import Arrays, Lanes, StepRuntime
 from engine.errors import BundleError
 from models import skeleton
-from models.crop import CausalCrop
+from models.causal_crop import CausalCrop
 
 log = logging.getLogger("lockstep.embedder")
 
@@ -150,8 +150,15 @@ def _show(poses: Iterable[NDArray[np.float32]], crop: CausalCrop, lanes: Lanes) 
 
 
 def _crop_of(bundle: Bundle) -> CausalCrop:
+    if not bundle.info.live:
+        raise BundleError(
+            f"bundle {bundle.info.name} cannot follow a stream",
+            expected="crop policy causal",
+            found=f"crop policy {bundle.info.crop['policy']}: it crops to the box of the whole recording",
+            next_step="Leave --bundle out to use the shipped one; this one serves `lockstep align` and `lockstep evaluate offline`.",
+        )
     try:
-        return CausalCrop(bundle.info.layout, **bundle.info.crop)
+        return CausalCrop(bundle.info.layout, **{k: v for k, v in bundle.info.crop.items() if k != "policy"})
     except TypeError as error:
         raise BundleError(
             f"bundle {bundle.info.name} asks for a crop that this version does not know",

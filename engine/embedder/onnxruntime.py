@@ -94,25 +94,8 @@ class OnnxLanes:
 
 
 def open_session(bundle: Bundle, providers: list[Provider]) -> ort.InferenceSession:
-    """Raises BundleError if the graph cannot be loaded or is not the one described. `providers`: as ONNX Runtime has them."""
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # between ticks the core is not ours
-    options.log_severity_level = 3
-    try:
-        session = ort.InferenceSession(str(bundle.step_path), options, providers=providers)
-    except Exception as error:  # onnxruntime has no common class of errors
-        raise BundleError(
-            f"ONNX Runtime {ort.__version__} cannot load {bundle.step_path}",
-            expected=f"a graph of opset {bundle.info.opset} or older that it supports",
-            found=_first_line(error),
-            next_step="Upgrade onnxruntime, or export the bundle again with `lockstep export CHECKPOINT -o BUNDLE`."
-            if bundle.info.precision == "fp32"
-            else f"Use the fp32 bundle here: {bundle.info.precision} is for GPUs.",
-        ) from error
+    """Of the step graph. Raises BundleError if it cannot be loaded or is not the one described."""
+    session = open_graph(bundle, bundle.info.step_file, providers)
     state = [tensor.name for tensor in bundle.info.state]
     wanted = [["keypoints", *state], ["embedding", *(f"next_{name}" for name in state)]]
     found = [[node.name for node in nodes] for nodes in (session.get_inputs(), session.get_outputs())]
@@ -124,6 +107,28 @@ def open_session(bundle: Bundle, providers: list[Provider]) -> ort.InferenceSess
             next_step="Export it again with `lockstep export CHECKPOINT -o BUNDLE`.",
         )
     return session
+
+
+def open_graph(bundle: Bundle, file: str, providers: list[Provider]) -> ort.InferenceSession:
+    """A session of one thread over one of the bundle's graphs; `providers` as ONNX Runtime has them. Raises BundleError."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # between ticks the core is not ours
+    options.log_severity_level = 3
+    try:
+        return ort.InferenceSession(str(bundle.folder / file), options, providers=providers)
+    except Exception as error:  # onnxruntime has no common class of errors
+        raise BundleError(
+            f"ONNX Runtime {ort.__version__} cannot load {bundle.folder / file}",
+            expected=f"a graph of opset {bundle.info.opset} or older that it supports",
+            found=_first_line(error),
+            next_step="Upgrade onnxruntime, or export the bundle again with `lockstep export CHECKPOINT -o BUNDLE`."
+            if bundle.info.precision == "fp32"
+            else f"Use the fp32 bundle here: {bundle.info.precision} is for GPUs.",
+        ) from error
 
 
 def _first_line(error: Exception) -> str:

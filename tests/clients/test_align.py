@@ -26,6 +26,16 @@ def test_two_tracks_are_aligned_into_a_folder(tmp_path, walk, tiny_bundle):
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == pytest.approx(40, abs=2)
 
 
+def test_a_bundle_that_looks_both_ways_aligns_whole_recordings_and_believes_nothing_live(tmp_path, walk, paper_bundle):
+    for name, poses in (("a", walk), ("b", walk[:50])):
+        PoseTrack(poses, np.arange(len(poses)) / 20, "body13", (640, 480), name).save(tmp_path / f"{name}.npz")
+    arguments = ["align", str(tmp_path / "a.npz"), str(tmp_path / "b.npz"), "-o", str(tmp_path / "out"), "--no-video"]
+    with pytest.raises(SystemExit) as end:
+        main([*arguments, "--bundle", str(paper_bundle.folder)])
+    assert end.value.code == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["correspondence.png", "path.csv", "path.png"]
+
+
 def test_a_missing_recording_is_one_clear_line(tmp_path, tiny_bundle, capsys):
     arguments = ["align", str(tmp_path / "no.npz"), str(tmp_path / "no.npz"), "-o", str(tmp_path / "out")]
     with pytest.raises(SystemExit) as end:

@@ -37,6 +37,13 @@ def test_a_bundle_computes_what_its_checkpoint_computes(checkpoint, tiny_bundle,
     report.check()
 
 
+def test_a_bundle_for_whole_recordings_computes_what_its_checkpoint_computes(paper_bundle, streams, tmp_path) -> None:
+    from training.checkpoint import Checkpoint, save_checkpoint
+
+    save_checkpoint(tmp_path / "checkpoint", Checkpoint(load_net(paper_bundle), dict(paper_bundle.info.crop)))
+    compare(open_side(str(tmp_path / "checkpoint")), bundle_side(paper_bundle), streams).check()
+
+
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
 def test_half_precision_keeps_norms_and_softmax_exact(tiny_bundle, tmp_path, precision: str) -> None:
     cast = write_precision(tiny_bundle, tmp_path / precision, precision, precision)

@@ -1,4 +1,4 @@
-"""The causal crop: the same view of a person wherever they stand and however big they appear."""
+"""Crops: the same view of a person wherever they stand and however big they appear."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models import skeleton
-from models.crop import CausalCrop, crop_sequence
+from models.causal_crop import CausalCrop
+from models.crop import crop_sequence
 
 LAYOUTS = ["body13", "coco17", "halpe26", "openpose25", "mediapipe33", "hand21", "hands42"]
 
@@ -113,3 +114,45 @@ def test_a_person_of_whom_a_shoulder_and_an_arm_is_all_there_is_gets_a_crop_too(
     seen = cropped[cropped[:, 2] > 0]
     assert len(seen) == 3
     assert ((seen[:, :2] > 0) & (seen[:, :2] < 29)).all()
+
+
+@given(scale=st.floats(0.2, 5), dx=st.floats(-1000, 1000), dy=st.floats(-1000, 1000))
+@settings(max_examples=15, deadline=None)
+def test_the_box_of_a_recording_holds_every_joint_and_moves_with_the_picture(scale, dx, dy):
+    poses = moving_person()
+    moved = poses.copy()
+    moved[..., :2] = poses[..., :2] * scale + (dx, dy)
+    cropped = crop_sequence(moved, "body13", policy="recording", grid=30)
+    np.testing.assert_allclose(cropped, crop_sequence(poses, "body13", policy="recording", grid=30), atol=2e-3)
+    low, high = cropped[..., :2].min(axis=(0, 1)), cropped[..., :2].max(axis=(0, 1))
+    assert low.min() == pytest.approx(0, abs=1e-2) and high.max() == pytest.approx(
+        29, abs=1e-2
+    )  # the longer side fills it
+    np.testing.assert_allclose((low + high) / 2, 14.5, atol=1e-2)
+
+
+def test_the_box_of_a_recording_keeps_how_the_body_moves_through_the_picture():
+    poses = np.repeat(moving_person(ticks=1), 40, axis=0)
+    poses[..., 0] += 5.0 * np.arange(40)[:, None]
+    middle = crop_sequence(poses, "body13", policy="recording")[..., 0].mean(axis=1)
+    assert (np.diff(middle) > 0.1).all()
+
+
+def test_joints_that_are_not_seen_do_not_widen_the_box_of_a_recording():
+    poses = moving_person()
+    hidden = poses.copy()
+    hidden[10:20, 0] = (9000.0, -9000.0, 0.0)
+    hidden[30, 4] = np.nan
+    cropped = crop_sequence(hidden, "body13", policy="recording")
+    seen = hidden[..., 2] > 0
+    np.testing.assert_allclose(cropped[seen], crop_sequence(poses, "body13", policy="recording")[seen], atol=0.5)
+    assert not cropped[~seen].any() and not cropped[30, 4].any()
+
+
+def test_a_recording_without_anybody_is_cropped_to_nothing():
+    assert not crop_sequence(np.zeros((5, 13, 3)), "body13", policy="recording").any()
+
+
+def test_a_crop_policy_that_does_not_exist_is_named():
+    with pytest.raises(ValueError, match="causal or recording, found 'person'"):
+        crop_sequence(np.zeros((5, 13, 3)), "body13", policy="person")

@@ -8,7 +8,7 @@ import torch
 from clients.commands.train import command
 from engine.errors import ConfigError, DataError
 from models.lockstep_net import LockstepNet, NetConfig
-from training.checkpoint import begin_from, load_checkpoint
+from training.checkpoint import begin_from, load_checkpoint, mean_of
 from training.config import TrainingConfig, load_training
 from training.packing import Packed
 from training.recordings import load_recordings
@@ -109,6 +109,8 @@ def test_the_run_folder_tells_what_made_the_weights(tmp_path):
         ("name: x\nobjectives: [{name: magic}]\nschedule: {steps: 1}\n", "one of contrastive_regression"),
         ("name: x\nobjectives: []\nschedule: {steps: 1}\n", "objectives"),
         ("name: x\nobjectives: [{name: tcc}]\nschedule: {steps: 1}\nnet: {depth: 3}\n", "'depth' is not one of"),
+        ("name: x\nobjectives: [{name: tcc}]\nschedule: {steps: 1}\ncrop: {policy: person}\n", "causal or recording"),
+        ("name: x\nobjectives: [{name: tcc}]\nschedule: {steps: 1}\ncrop: {policy: recording, side: 4}\n", "'side'"),
         ("name: x\nobjectives: [{name: tcc}]\nschedule: {steps: 0}\n", "'schedule.steps' is wrong"),
         ("name: x\nobjectives: [{name: tcc}]\n", "lacks 'schedule'"),
     ],
@@ -167,3 +169,18 @@ def test_a_training_may_begin_from_a_shorter_window_or_other_positions_but_from_
     begin_from(clock, LockstepNet(NetConfig(**SMALL["net"] | full)))
     with pytest.raises(DataError, match="same shape"):
         begin_from(LockstepNet(NetConfig(**SMALL["net"] | {"width": 8})), first)
+
+
+def test_a_training_may_begin_from_the_mean_of_several_but_not_of_different_networks(tmp_path):
+    for seed in (1, 2):
+        train(config(seed=seed), tmp_path / f"run{seed}")
+    folders = [tmp_path / f"run{seed}" / "checkpoint" for seed in (1, 2)]
+    nets = [load_checkpoint(folder).net for folder in folders]
+    mean = mean_of(nets)
+    weights = [net.frames.embed.weight for net in (*nets, mean)]
+    torch.testing.assert_close(weights[2], (weights[0] + weights[1]) / 2)
+    begun = train(config(start_from=folders, schedule={"steps": 1, "lr": 1e-9, "average_from": 1}), tmp_path / "both")
+    torch.testing.assert_close(begun.net.frames.embed.weight, weights[2], atol=1e-4, rtol=0)
+    train(config(net=SMALL["net"] | {"heads": 1}), tmp_path / "other")
+    with pytest.raises(DataError, match="no mean"):
+        train(config(start_from=[folders[0], tmp_path / "other" / "checkpoint"]), tmp_path / "none")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from engine.bundle import Bundle
 from engine.embedder.opening import open_runtime
+from engine.embedder.whole import WholeRecordings
 from engine.resample import resample_track
 from models.crop import crop_sequence
 from training.evaluate.controls import Features
@@ -97,16 +98,10 @@ def _tick_by_tick(bundle: Bundle) -> _Embed:
 
 
 def _whole_sequences(bundle: Bundle) -> _Embed:
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    graph = str(bundle.folder / str(bundle.info.sequence_file))
-    session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    (keypoints,) = (node.name for node in session.get_inputs())
+    whole = WholeRecordings(bundle)
 
     def embed(recordings: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-        return [session.run(None, {keypoints: poses[None]})[0][0] for poses in recordings]
+        return [whole.of_cropped(keypoints) for keypoints in recordings]
 
     return lambda recordings: _in_batches(embed, recordings, lambda count, longest: False, _cores())
 
