@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from pydantic import ValidationError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -211,13 +212,13 @@ def _prepare_folder(folder: Path, config: TrainingConfig, resume: bool, fabric: 
     settings = folder / "config.json"
     wanted = config.model_dump(mode="json")
     if settings.exists():
-        found = json.loads(settings.read_text(encoding="utf-8")).get("config")
+        found = _as_now(json.loads(settings.read_text(encoding="utf-8")).get("config"))
         if not resume:
             raise ConfigError(
                 f"{folder} holds a run already", next_step="Add --resume to go on with it, or choose another -o."
             )
         if found != wanted:
-            changed = [key for key in wanted if found is None or found.get(key) != wanted[key]]
+            changed = [key for key in wanted if found.get(key) != wanted[key]]
             raise ConfigError(
                 f"{folder} holds a run of other settings",
                 found=f"other {', '.join(changed)}",
@@ -227,6 +228,14 @@ def _prepare_folder(folder: Path, config: TrainingConfig, resume: bool, fabric: 
         folder.mkdir(parents=True, exist_ok=True)
         write_json(settings, {"config": wanted, "git": git_hash(), "torch": torch.__version__})
     fabric.barrier()
+
+
+def _as_now(kept: Any) -> dict[str, Any]:
+    """Settings of a run folder as this version would have written them; empty where it does not know them."""
+    try:
+        return TrainingConfig.model_validate(kept).model_dump(mode="json")
+    except ValidationError:
+        return {}
 
 
 class _Log:

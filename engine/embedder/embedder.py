@@ -154,7 +154,7 @@ def _crop_of(bundle: Bundle) -> CausalCrop:
         raise BundleError(
             f"bundle {bundle.info.name} cannot follow a stream",
             expected="crop policy causal",
-            found=f"crop policy {bundle.info.crop['policy']}: it crops to the box of the whole recording",
+            found=f"crop policy {bundle.info.crop['policy']}",
             next_step="Leave --bundle out to use the shipped one; this one serves `lockstep align` and `lockstep evaluate offline`.",
         )
     try:

@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 
 from engine.bundle import Bundle
 from engine.embedder.onnxruntime import open_graph
-from engine.errors import BundleError
+from engine.errors import BundleError, DataError
 from models import skeleton
 from models.crop import crop_sequence
+
+LONGEST = 3000
+"""Ticks that a recording may have: all are drawn, and attend to all, at once (2.4 GiB for 3000, 6 GiB for 6000 with `body13-full`)."""
 
 
 class WholeRecordings:
@@ -34,8 +37,15 @@ class WholeRecordings:
         (self._keypoints,) = (node.name for node in self._session.get_inputs())
 
     def __call__(self, poses: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Poses (T, K, 3) in pixels at the bundle's rate, T ≥ 2 → (T, D), unit length."""
+        """Poses (T, K, 3) in pixels at the bundle's rate → (T, D), unit length. Raises DataError for more than `LONGEST` ticks."""
         info = self.bundle.info
+        if len(poses) > LONGEST:
+            raise DataError(
+                f"the recording is too long for bundle {info.name}, which sees the whole of it at once",
+                expected=f"at most {LONGEST / info.rate_hz:.0f} s",
+                found=f"{len(poses) / info.rate_hz:.0f} s",
+                next_step="Cut the recording, or leave --bundle out: the shipped one goes through it tick by tick.",
+            )
         return self.of_cropped(crop_sequence(skeleton.clean(poses), info.layout, **info.crop))
 
     def of_cropped(self, keypoints: NDArray[np.float32]) -> NDArray[np.float32]:

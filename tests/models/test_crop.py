@@ -125,9 +125,7 @@ def test_the_box_of_a_recording_holds_every_joint_and_moves_with_the_picture(sca
     cropped = crop_sequence(moved, "body13", policy="recording", grid=30)
     np.testing.assert_allclose(cropped, crop_sequence(poses, "body13", policy="recording", grid=30), atol=2e-3)
     low, high = cropped[..., :2].min(axis=(0, 1)), cropped[..., :2].max(axis=(0, 1))
-    assert low.min() == pytest.approx(0, abs=1e-2) and high.max() == pytest.approx(
-        29, abs=1e-2
-    )  # the longer side fills it
+    assert (low.min(), high.max()) == pytest.approx((0, 29), abs=1e-2)  # the longer side fills it
     np.testing.assert_allclose((low + high) / 2, 14.5, atol=1e-2)
 
 

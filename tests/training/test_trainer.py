@@ -93,6 +93,16 @@ def test_another_seed_gives_other_weights_and_a_run_folder_is_never_overwritten(
         train(config(seed=2), tmp_path / "a", resume=True)
 
 
+def test_a_run_begun_by_an_earlier_version_can_be_gone_on_with(tmp_path):
+    train(config(), tmp_path / "run")
+    sheet = tmp_path / "run" / "config.json"
+    kept = json.loads(sheet.read_text())
+    sheet.write_text(json.dumps(kept | {"config": kept["config"] | {"start_from": None}}))
+    train(config(), tmp_path / "run", resume=True)
+    with pytest.raises(ConfigError, match="other seed"):
+        train(config(seed=5), tmp_path / "run", resume=True)
+
+
 def test_the_run_folder_tells_what_made_the_weights(tmp_path):
     train(config(), tmp_path / "run")
     kept = json.loads((tmp_path / "run" / "config.json").read_text())
@@ -177,10 +187,10 @@ def test_a_training_may_begin_from_the_mean_of_several_but_not_of_different_netw
     folders = [tmp_path / f"run{seed}" / "checkpoint" for seed in (1, 2)]
     nets = [load_checkpoint(folder).net for folder in folders]
     mean = mean_of(nets)
-    weights = [net.frames.embed.weight for net in (*nets, mean)]
-    torch.testing.assert_close(weights[2], (weights[0] + weights[1]) / 2)
+    first, second, both = (net.frames.embed.weight for net in (*nets, mean))
+    torch.testing.assert_close(both, (first + second) / 2)
     begun = train(config(start_from=folders, schedule={"steps": 1, "lr": 1e-9, "average_from": 1}), tmp_path / "both")
-    torch.testing.assert_close(begun.net.frames.embed.weight, weights[2], atol=1e-4, rtol=0)
+    torch.testing.assert_close(begun.net.frames.embed.weight, both, atol=1e-4, rtol=0)
     train(config(net=SMALL["net"] | {"heads": 1}), tmp_path / "other")
     with pytest.raises(DataError, match="no mean"):
         train(config(start_from=[folders[0], tmp_path / "other" / "checkpoint"]), tmp_path / "none")

@@ -10,7 +10,7 @@ from engine.bundle import Bundle
 from engine.embedder import open_embedder
 from engine.embedder.pytorch import load_net
 from engine.embedder.whole import WholeRecordings
-from engine.errors import BundleError
+from engine.errors import BundleError, DataError
 from models.crop import crop_sequence
 
 
@@ -36,6 +36,12 @@ def test_a_bundle_that_crops_whole_recordings_refuses_a_stream_and_says_what_it_
     with pytest.raises(BundleError, match="cannot follow a stream") as refused:
         open_embedder(paper_bundle, "onnxruntime")
     assert "lockstep align" in str(refused.value)
+
+
+def test_a_recording_that_would_not_fit_into_memory_is_refused_before_it_is_tried(paper_bundle) -> None:
+    with pytest.raises(DataError, match="too long for bundle paper") as refused:
+        WholeRecordings(paper_bundle)(np.zeros((3001, 13, 3), np.float32))
+    assert "at most 150 s" in str(refused.value)
 
 
 def test_a_bundle_without_a_sequence_graph_is_named(tiny_bundle, tmp_path) -> None:

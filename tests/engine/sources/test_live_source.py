@@ -14,6 +14,7 @@ import pytest
 
 from engine.sources import live
 from engine.sources.base import Frame
+from engine.sources.capture_child import CaptureChild
 from engine.sources.frame_memory import FrameReader, anonymous_file
 from engine.sources.live import LiveSource
 from engine.sources.opening import open_source
@@ -58,11 +59,16 @@ def test_a_slow_consumer_gets_the_newest_frame_and_the_drops_are_counted(source:
     assert source.dropped == skipped + frames[0].index
 
 
-def test_a_recording_does_not_begin_before_somebody_looks(source: LiveSource) -> None:
-    time.sleep(0.3)  # a station that loads its pose estimator
-    began_s = time.monotonic()
-    frame = next(iter(source))
-    assert frame.captured_monotonic_s - frame.time_s >= began_s
+def test_a_recording_does_not_begin_before_somebody_looks() -> None:
+    child = CaptureChild({"params": LONG.as_json(), "epoch_s": None, "first_index": 0})
+    assert "opened" in child.wait_until_open(20)
+    child.wait(1.0)  # returns with the first frame, and none must come while a station loads its pose estimator
+    assert child.newest() is None
+    child.play()
+    child.wait(20)
+    captured = child.newest()
+    assert captured is not None and captured.index < 30
+    child.kill()
 
 
 def test_a_recording_ends_with_its_last_frame() -> None:
