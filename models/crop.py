@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models import skeleton
 from models.causal_crop import SEEN, CausalCrop
 
 POLICIES = ("causal", "recording")
@@ -41,9 +42,8 @@ def recording_crop(poses: NDArray[np.floating], grid: int = 30, margin: float = 
     LA2DS crops to the smallest box that holds all skeletons of the sequence; here the box is made square around its
     middle, because stretching each axis by itself makes one pose look different from clip to clip.
     """
-    out = np.array(poses, np.float32)
-    bad = ~np.isfinite(out).all(axis=2) | (out[..., 2] <= 0)
-    out[bad] = 0.0
+    out = skeleton.clean(poses)
+    missing = out[..., 2] <= 0
     seen = out[out[..., 2] >= SEEN][:, :2]
     if len(seen):
         low, high = seen.min(axis=0), seen.max(axis=0)
@@ -52,6 +52,5 @@ def recording_crop(poses: NDArray[np.floating], grid: int = 30, margin: float = 
         scale = (grid - 1) / side if side > 0 else 1.0
         out[..., :2] = (out[..., :2] - (low + high) / 2) * scale + (grid - 1) / 2
         np.clip(out[..., :2], -grid, 2 * grid, out=out[..., :2])
-        np.clip(out[..., 2], 0.0, 1.0, out=out[..., 2])
-        out[bad] = 0.0
+    out[missing] = 0.0
     return out

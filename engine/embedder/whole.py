@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from engine.bundle import Bundle
 from engine.embedder.onnxruntime import open_graph
 from engine.errors import BundleError, DataError
-from models import skeleton
 from models.crop import crop_sequence
 
 LONGEST = 3000
@@ -46,7 +45,7 @@ class WholeRecordings:
                 found=f"{len(poses) / info.rate_hz:.0f} s",
                 next_step="Cut the recording, or leave --bundle out: the shipped one goes through it tick by tick.",
             )
-        return self.of_cropped(crop_sequence(skeleton.clean(poses), info.layout, **info.crop))
+        return self.of_cropped(crop_sequence(poses, info.layout, **info.crop))
 
     def of_cropped(self, keypoints: NDArray[np.float32]) -> NDArray[np.float32]:
         """The same of poses in crop coordinates."""
