@@ -2,7 +2,7 @@
 
     python -m engine.stage_process STAGE STATION.yaml BEAT_FD       (started by the supervisor only)
 
-stdin: "go", then nothing; its end means that the supervisor is gone.
+stdin: "go" and the monotonic time of stream time 0, then nothing; its end means that the supervisor is gone.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from engine.config import load_station
 from engine.errors import LockstepError
 from engine.logs import log_to_stderr
 from engine.stages import prepare
+from engine.stages.wiring import EPOCH
 
 BEAT_S = 0.1
 
@@ -46,8 +47,10 @@ def main(stage: str, station: str, beats: int) -> int:
         log_to_stderr(json_lines=config.health.json_logs, stage=stage)
         run = prepare(stage, config)
         beat(b"r")
-        if not sys.stdin.readline():
+        order = sys.stdin.readline().split()
+        if not order:
             return 0
+        os.environ[EPOCH] = order[1]
         threading.Thread(target=_end_with_supervisor, daemon=True).start()
         signal.signal(signal.SIGTERM, _stop)
         run(beat)

@@ -35,7 +35,7 @@ from engine.shared_frames import SharedFrames
 from engine.sources.backoff import Backoff
 from engine.sources.opening import is_live
 from engine.stages import stage_names
-from engine.stages.wiring import EPOCH, SESSION, open_store, runtime_folder
+from engine.stages.wiring import SESSION, open_store, runtime_folder
 from engine.wire import unpack_event
 
 HANG_S = 1.2
@@ -122,11 +122,12 @@ class _Process:
                 if self._told_to_go and self.working_since_s is None:
                     self.working_since_s = self.heard_s
 
-    def go(self) -> None:
+    def go(self, epoch_s: float) -> None:
+        """`epoch_s`: monotonic time of stream time 0."""
         self._told_to_go, self.heard_s = True, time.monotonic()
         with contextlib.suppress(OSError):  # it has just died: that is noticed soon
             assert self._popen.stdin is not None
-            self._popen.stdin.write(b"go\n")
+            self._popen.stdin.write(f"go {epoch_s!r}\n".encode())
             self._popen.stdin.flush()
 
     @property
@@ -198,10 +199,10 @@ class Supervisor:
         """Monotonic time of stream time 0."""
         self._untold: list[Event] = []
         self._writing: Background[object] = Background()
-        self._environment = {**os.environ, SESSION: uuid.uuid4().hex[:12], EPOCH: repr(self.epoch_s)}
+        self._environment = {**os.environ, SESSION: uuid.uuid4().hex[:12]}
         self._posts = [_Post(name) for name in stage_names(config)]
         self._camera_at = stage_names(config)[0]
-        self._stopping = self._ended = False
+        self._begun = self._stopping = self._ended = False
         self._status_path = _status_path(config.station)
         self._written = ""
 
@@ -246,13 +247,26 @@ class Supervisor:
         now_s = time.monotonic()
         standby = post.standby
         if post.active is None and standby is not None and standby.ready and now_s >= post.not_before_s:
-            post.active, post.standby = standby, None
-            standby.go()
+            begins = post.stage == self._camera_at and not self._begun
+            if not begins or self._all_ready():
+                post.active, post.standby = standby, None
+                if begins:
+                    self._begin()
+                standby.go(self.epoch_s)
         if post.standby is None and now_s >= post.prepare_at_s:
             post.standby = _Process(post.stage, self._path, self._environment)
         if post.down and post.active is not None and post.active.working_since_s is not None:
             post.down = False
             self._tell("stage_back", post.stage, "restarted")
+
+    def _all_ready(self) -> bool:
+        return all(post.active or (post.standby and post.standby.ready) for post in self._posts)
+
+    def _begin(self) -> None:
+        """The source opens, once everybody could look: a recording played live is not to run while models load."""
+        self._begun = True
+        if not is_live(self.config.source.open):
+            self.epoch_s = time.monotonic()
 
     def _check_active(self, post: _Post) -> None:
         process = post.active

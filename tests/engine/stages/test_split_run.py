@@ -62,6 +62,16 @@ def test_stages_that_nobody_supervises_end_one_after_another_when_the_recording_
 
 
 @pytest.mark.slow
+def test_a_recording_played_live_begins_when_every_stage_is_ready(station):
+    work = station(cycles=1, policy="freshest")
+    _, _, expected = undisturbed(work)
+    assert lockstep("stage", "supervise", work.yaml).wait(120) == 0
+    told = events(work)
+    assert [(kind, phase) for kind, _, _, phase in told] == [(kind, phase) for kind, _, _, phase in expected]
+    assert told[0][1] == pytest.approx(expected[0][1], abs=0.5)  # nothing was over before the models were loaded
+
+
+@pytest.mark.slow
 def test_a_split_station_measures_every_stage_and_logs_json(station, tmp_path):
     work = station(cycles=30, policy="freshest")
     with socket.socket() as probe:
