@@ -37,6 +37,7 @@ from training.checkpoint import (
     write_json,
 )
 from training.config import TrainingConfig
+from training.memory import keep_freed_memory
 from training.objectives import WeightedObjectives
 from training.packing import Packed
 from training.recordings import load_recordings
@@ -54,6 +55,7 @@ def train(config: TrainingConfig, folder: Path, *, resume: bool = False, report:
     # Processes beyond the first exist only where torchrun started them.
     fabric = Fabric(accelerator="auto", devices="auto" if "WORLD_SIZE" in os.environ else 1, precision=config.precision)
     fabric.launch()
+    keep_freed_memory()
     fabric.seed_everything(config.seed, verbose=False)
     _prepare_folder(folder, config, resume, fabric)
     net = LockstepNet(config.network())
