@@ -35,6 +35,9 @@ WHOLE = 0.6
 TURNING_S = 2.0
 """What seemed to begin this shortly before the operator was away may have been their going."""
 
+COMING_S = 1.0
+"""What seemed to be taken up may have been their coming back, if they are back in the phase that was left this soon."""
+
 
 @dataclass
 class CycleRecord:
@@ -73,6 +76,10 @@ class CycleRecord:
     """All of `dwell_s` when the last visit that counted ended."""
     left_s: float | None = None
     """When the operator went away, until a phase is established again."""
+    back_s: float | None = None
+    """When work was next seen after that."""
+    unsure_of_s: float | None = None
+    """`left_s` of an absence after which another phase was taken up, as it seems: see `COMING_S`."""
     left_bin: int = 0
     """Where the last visit that counted was left."""
     hiding: list[int] = field(default_factory=list)
@@ -266,9 +273,12 @@ class CycleRecord:
     def _resumes(self, procedure: Procedure) -> bool:
         """The operator is back from being away and takes up the phase that was left: no repetition of it.
 
-        What was seen beyond it while they were turning away was no work, and is taken back.
+        What was seen beyond it while they were turning away, or back, was no work, and is taken back.
         """
         left_s, self.left_s = self.left_s, None
+        if left_s is None and self.back_s is not None and self.entered_s - self.back_s <= COMING_S:
+            left_s = self.unsure_of_s
+        self.unsure_of_s = left_s if self.current not in self.order else None
         if left_s is None or self.current not in self.order:
             return False
         place = len(self.order) - 1 - self.order[::-1].index(self.current)
@@ -277,6 +287,7 @@ class CycleRecord:
         for illusion in self.order[place + 1 :]:
             low, high = procedure.spans[illusion]
             self.covered[low:high] = [0] * (high - low)
+            self.pending = {key: passed for key, passed in self.pending.items() if passed[0] != illusion}
         del self.order[place + 1 :], self.order_s[place + 1 :]
         return True
 

@@ -140,6 +140,8 @@ class CycleTracker:
         if not memory.open:
             return
         record.last_work_s = tick.at_s
+        if record.back_s is None:
+            record.back_s = tick.at_s
         self._visit(tick)
         if not tick.paused:
             self._dwell(tick)
@@ -154,7 +156,7 @@ class CycleTracker:
         """The operator is away: what is taken up again afterwards is no repetition."""
         self._memory.wrapped_s = None
         if self._record.left_s is None:
-            self._record.left_s = self._record.last_work_s
+            self._record.left_s, self._record.back_s = self._record.last_work_s, None
 
     def leave(self, time_s: float, gone_s: float) -> None:
         """Work has stopped for good, `gone_s` ago: the cycle ends as it is, at `time_s`.
@@ -295,7 +297,7 @@ class CycleTracker:
         memory.wrapped_s = memory.over_s = None
         memory.candidate, memory.candidate_s = -1, 0.0
         memory.evidence.forget("begin")
-        self._record = record.following(procedure, time_s)
+        self._record = record.following(procedure, time_s, left_s=record.left_s)
 
     # Visits
 

@@ -60,7 +60,8 @@ class BatchConfig(Section):
 class ScheduleConfig(Section):
     """AdamW, linear warm-up, cosine decay to 2 % of the peak."""
 
-    steps: PositiveInt
+    steps: Annotated[int, Field(ge=0)]
+    """0: the checkpoint is what the run would have begun from, the mean of `start_from`."""
     lr: PositiveFloat = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
     warmup: Annotated[int, Field(ge=0)] = 100
@@ -118,6 +119,8 @@ class TrainingConfig(Section):
             crop_sequence(np.zeros((1, skeleton.layout(network.layout).size, 3)), network.layout, **self.crop)
         except TypeError as error:
             raise ValueError(f"crop: {error}") from None
+        if self.schedule.steps == 0 and not self.start_from:
+            raise ValueError("schedule: a run of no steps needs start_from, checkpoints whose mean it keeps")
         return self
 
     def network(self) -> NetConfig:

@@ -83,6 +83,8 @@ def train(config: TrainingConfig, folder: Path, *, resume: bool = False, report:
     model, optimiser = fabric.setup(lesson, inner)
     average = {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
     first = _restore(folder / "resume", lesson, inner, average) if resume else 0
+    if schedule.steps == 0 and fabric.is_global_zero:
+        _keep(folder, config, lesson, inner, average, 0)
     started = time.monotonic()
     with _Log(folder, fabric.is_global_zero) as log:
         for step, batch in _ahead(batches, range(first, schedule.steps), fabric.global_rank):

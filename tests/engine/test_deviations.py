@@ -18,6 +18,20 @@ def test_taking_up_again_what_was_left_is_no_repetition():
     assert shift.do("c", "a").kinds(*DEVIATIONS) == []
 
 
+@pytest.mark.parametrize(("worked_s", "told"), [(0.0, []), (1.5, ["b", "c"])])
+def test_what_going_and_coming_back_resembled_takes_nothing_from_what_is_taken_up_soon_after(
+    worked_s: float, told: list[str]
+):
+    shift = Shift().do("a")
+    pass_through(shift, 2.0, 3.2)
+    pass_through(shift, 4.0, 4.5)  # going away resembles c
+    shift.stay(4.5, 4.0, "off_task")
+    pass_through(shift, 4.5, 5.2)  # and so does coming back
+    shift.stay(5.2, worked_s, "on_task")
+    pass_through(shift, 2.4, 4.0).do("c", "a")
+    assert shift.kinds(*DEVIATIONS) == [("phase_repeated", phase) for phase in told]
+
+
 def test_a_phase_begun_well_before_the_operator_left_is_repeated_if_an_earlier_one_is_done_again():
     shift = Shift().do("a", "b")
     for position in np.arange(4.0, 5.4, 0.02):

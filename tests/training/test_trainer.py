@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from clients.commands.train import command
 from engine.errors import ConfigError, DataError
@@ -121,7 +122,7 @@ def test_the_run_folder_tells_what_made_the_weights(tmp_path):
         ("name: x\nobjectives: [{name: tcc}]\nschedule: {steps: 1}\nnet: {depth: 3}\n", "'depth' is not one of"),
         ("name: x\nobjectives: [{name: tcc}]\nschedule: {steps: 1}\ncrop: {policy: person}\n", "causal or recording"),
         ("name: x\nobjectives: [{name: tcc}]\nschedule: {steps: 1}\ncrop: {policy: recording, side: 4}\n", "'side'"),
-        ("name: x\nobjectives: [{name: tcc}]\nschedule: {steps: 0}\n", "'schedule.steps' is wrong"),
+        ("name: x\nobjectives: [{name: tcc}]\nschedule: {steps: -1}\n", "'schedule.steps' is wrong"),
         ("name: x\nobjectives: [{name: tcc}]\n", "lacks 'schedule'"),
     ],
 )
@@ -191,6 +192,10 @@ def test_a_training_may_begin_from_the_mean_of_several_but_not_of_different_netw
     torch.testing.assert_close(both, (first + second) / 2)
     begun = train(config(start_from=folders, schedule={"steps": 1, "lr": 1e-9, "average_from": 1}), tmp_path / "both")
     torch.testing.assert_close(begun.net.frames.embed.weight, both, atol=1e-4, rtol=0)
+    train(config(start_from=folders, schedule={"steps": 0}), tmp_path / "mean")
+    torch.testing.assert_close(load_checkpoint(tmp_path / "mean" / "checkpoint").net.frames.embed.weight, both)
+    with pytest.raises(ValidationError, match="needs start_from"):
+        config(schedule={"steps": 0})
     train(config(net=SMALL["net"] | {"heads": 1}), tmp_path / "other")
     with pytest.raises(DataError, match="no mean"):
         train(config(start_from=[folders[0], tmp_path / "other" / "checkpoint"]), tmp_path / "none")
