@@ -36,7 +36,8 @@ TURNING_S = 2.0
 """What seemed to begin this shortly before the operator was away may have been their going."""
 
 COMING_S = 1.0
-"""What seemed to be taken up may have been their coming back, if they are back in the phase that was left this soon."""
+"""What seems to be done again this soon after they are back may be their coming, and so may what was taken up before the phase
+that was left."""
 
 
 @dataclass
@@ -131,6 +132,10 @@ class CycleRecord:
         back = self.left_bin - here
         return back < GOES_ON * procedure.bins_of(phase) and not self._long_enough_since(procedure, phase)
 
+    def coming(self, time_s: float) -> bool:
+        """The operator has only just come back: see `COMING_S`."""
+        return self.left_s is not None and self.back_s is not None and time_s - self.back_s < COMING_S
+
     def may_begin_again(self, procedure: Procedure, time_s: float) -> bool:
         """Whoever has just begun a phase again takes time before they do so once more: matchers slip back in steps."""
         again = self.order[-2:] == [self.current] * 2
@@ -203,7 +208,7 @@ class CycleRecord:
         phase = self.current
         verdicts: list[tuple[EventKind, int, float]] = []
         self.established = True
-        if self._resumes(procedure):
+        if self.resumes(procedure):
             return []
         if str(phase) in self.pending:
             del self.pending[str(phase)]
@@ -270,7 +275,7 @@ class CycleRecord:
         self.order.append(phase)
         self.order_s.append(self.entered_s)
 
-    def _resumes(self, procedure: Procedure) -> bool:
+    def resumes(self, procedure: Procedure) -> bool:
         """The operator is back from being away and takes up the phase that was left: no repetition of it.
 
         What was seen beyond it while they were turning away, or back, was no work, and is taken back.

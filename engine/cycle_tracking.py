@@ -323,14 +323,14 @@ class CycleTracker:
             goes_on = record.goes_on(procedure, phase, memory.candidate_bin)
             self._enter_phase(phase, since_s)
             record.dwell(memory.candidate_work_s)
-            record.established = goes_on
+            record.established = goes_on or (record.unsure_of_s is not None and record.resumes(procedure))
             low, high = procedure.spans[phase]
             first = memory.candidate_bin
             if phase not in record.order:
                 first = next((b for b in range(low, high) if record.covered[b]), low)
             record.visit[first : memory.last_bin + 1] = [1] * max(memory.last_bin + 1 - first, 0)
         again = record.current in record.order
-        if record.current >= 0 and not record.established and not (again and tick.leaving):
+        if record.current >= 0 and not record.established and not (again and (tick.leaving or record.coming(tick.at_s))):
             ahead = procedure.bin_of(tick.ahead_s) if record.current == phase else 0
             if record.beyond_doubt(procedure, ahead):
                 self._judge(tick.at_s)
