@@ -21,6 +21,8 @@ GOES_ON = 0.15
 """Back by less, after what never counted as a visit: it goes on."""
 RETURNED, RETURNED_TIME = 0.2, 0.5
 """Done again at once, a phase counts from this share on, if work since it was first left took this share of its time."""
+ONCE_MORE = 0.8
+"""A phase that has just been begun again is not begun once more before this share of its time: matchers slip back in steps."""
 DONE = 0.8
 """But only of a phase that had been gone through by this share."""
 HIDING = 1.4
@@ -137,9 +139,9 @@ class CycleRecord:
         return self.left_s is not None and self.back_s is not None and time_s - self.back_s < COMING_S
 
     def may_begin_again(self, procedure: Procedure, time_s: float) -> bool:
-        """Whoever has just begun a phase again takes time before they do so once more: matchers slip back in steps."""
+        """Whoever has just begun a phase again takes time before they do so once more: see `ONCE_MORE`."""
         again = self.order[-2:] == [self.current] * 2
-        return not again or self.long_enough(procedure, self.current, time_s - self.entered_s)
+        return not again or time_s - self.entered_s >= ONCE_MORE * self._takes_s(procedure, self.current)
 
     def revisit(self, time_s: float) -> None:
         """The current phase is being done again, without another in between."""
