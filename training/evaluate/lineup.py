@@ -13,9 +13,8 @@ from training.evaluate.controls import CONTROLS
 from training.evaluate.networks import bundle_features, network_features, untrained
 from training.evaluate.offline import Candidate
 
-SPORTS, FULL, CLOCK = f"{DEFAULT}-sports", f"{DEFAULT}-full", f"{DEFAULT}-clock"
-"""Shipped beside the default: trained on for streams of other people; full attention for whole recordings; the same with
-absolute positions, as published."""
+FULL, CLOCK = f"{DEFAULT}-full", f"{DEFAULT}-clock"
+"""Shipped beside the default: full attention for whole recordings; the same with absolute positions, as published."""
 
 
 @dataclass
@@ -50,7 +49,6 @@ def line_up(bundle: str | None, checkpoint: Path | None, seed: int) -> Lineup:
         _add_bundle(lineup, open_bundle(CLOCK), seed, 1, paper="lockstep", clock_free="lockstep_clock")
         _add_bundle(lineup, open_bundle(FULL), seed, paper="lockstep_full", clock_free="lockstep_full")
         _add_bundle(lineup, open_bundle(DEFAULT), seed, paper="lockstep_causal", clock_free="lockstep")
-        _add_bundle(lineup, open_bundle(SPORTS), seed, clock_free="lockstep_sports")
     for name, features in CONTROLS.items():
         lineup.add(name, Candidate(features), f"control: {name}", paper=name, clock_free=name)
     return lineup
