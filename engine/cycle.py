@@ -17,7 +17,7 @@ ONWARD = 0.4
 """A first visit counts, too, once this share has been passed through with what the live answer adds."""
 AGAIN = 0.3
 """Back by this share of a phase: it is being done again."""
-GOES_ON = 0.15
+GOES_ON = 0.2
 """Back by less, after what never counted as a visit: it goes on."""
 RETURNED, RETURNED_TIME = 0.2, 0.5
 """Done again at once, a phase counts from this share on, if work since it was first left took this share of its time."""
@@ -85,6 +85,10 @@ class CycleRecord:
     """`left_s` of an absence after which another phase was taken up, as it seems: see `COMING_S`."""
     left_bin: int = 0
     """Where the last visit that counted was left."""
+    paused_bin: int | None = None
+    """Where the operator stopped, until they have worked on for a while: matchers drift while somebody stands still."""
+    since_pause_s: float = 0.0
+    """Time at work after that."""
     hiding: list[int] = field(default_factory=list)
     """Phases that took another one's time, see `HIDING`."""
 
@@ -110,6 +114,20 @@ class CycleRecord:
         self.current, self.entered_s, self.established, self.slow, self.visit_s = phase, time_s, False, False, 0.0
         self.visit = [0] * len(self.visit)
 
+    def stand_still(self, here: int) -> None:
+        self.since_pause_s = 0.0
+        if self.paused_bin is None:
+            self.paused_bin = here
+
+    def move_on(self, seconds: float) -> None:
+        self.since_pause_s += seconds
+        if self.since_pause_s >= COMING_S:
+            self.paused_bin = None
+
+    def surely_reached(self, position_bin: int) -> int:
+        """That bin, or where the operator stopped, if they have only just moved on."""
+        return position_bin if self.paused_bin is None else min(position_bin, self.paused_bin)
+
     def dwell(self, seconds: float) -> None:
         """Time at work in the current phase."""
         self.dwell_s[self.current] += seconds
@@ -131,7 +149,7 @@ class CycleRecord:
         """Back in the phase that was done last, soon and about where it was left: what seemed to come between was nothing."""
         if not self.order or self.order[-1] != phase or self.left_s is not None:
             return False
-        back = self.left_bin - here
+        back = self.surely_reached(self.left_bin) - here
         return back < GOES_ON * procedure.bins_of(phase) and not self._long_enough_since(procedure, phase)
 
     def coming(self, time_s: float) -> bool:

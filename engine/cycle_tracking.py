@@ -132,7 +132,7 @@ class CycleTracker:
                 return  # the tail of the cycle that has just ended
         record = self._record
         if record.current >= 0 and record.established and backward and not tick.paused:
-            back = before - here >= AGAIN * procedure.bins_of(record.current)
+            back = record.surely_reached(before) - here >= AGAIN * procedure.bins_of(record.current)
             if back and here >= procedure.spans[record.current][0] and record.may_begin_again(procedure, tick.at_s):
                 record.revisit(tick.at_s)
         low = before + 1 if 0 <= before < here and forward <= stride else here
@@ -143,7 +143,10 @@ class CycleTracker:
         if record.back_s is None:
             record.back_s = tick.at_s
         self._visit(tick)
-        if not tick.paused:
+        if tick.paused:
+            record.stand_still(here)
+        else:
+            record.move_on(tick.dt_s)
             self._dwell(tick)
         at_end = here >= bins - max(1, round(END_S / procedure.duration_s * bins))
         wait_s = MAKING_UP_S if record.may_be_made_up_for(procedure) else END_WAIT_S
