@@ -1,6 +1,6 @@
 """How well a live embedding fits each position: a log-likelihood ratio of 'seen here' against 'not at work'.
 
-    log LR_i = temper · slope · (s_i − even),   s_i = best cosine with the demonstrations' embeddings at position i
+    log LR_i = temper · slope · (s_i − even),   s_i = mean cosine with the demonstrations' embeddings at position i
 
 Off task scores 0. `even` is −offset / slope, or lower for somebody who looks less alike (see `Emission`). Slope and offset come from
 logistic regression of matched against unmatched pairs, whose log-odds at equal weights *are* the log-likelihood ratio;
@@ -78,11 +78,11 @@ class Emission:
     """
 
     def __init__(self, reference: Reference) -> None:
-        self._templates = np.ascontiguousarray(unit(reference.templates), np.float32)  # (M, N, D)
-        self._demonstrations, self._count, self.size = self._templates.shape
-        self._flat = self._templates.reshape(-1, self.size)
-        self._all = np.empty(len(self._flat), np.float32)
-        self._best = np.empty(self._count, np.float32)
+        self._mean = np.ascontiguousarray(
+            unit(reference.templates).mean(axis=0)
+        )  # (N, D): its products are mean cosines
+        self._count, self.size = self._mean.shape
+        self._likeness = np.empty(self._count, np.float32)
         fit = EmissionFit(**reference.info.emission)
         self._nats = fit.slope * fit.temper
         self._even = -fit.offset / fit.slope
@@ -91,7 +91,7 @@ class Emission:
 
     @property
     def nbytes(self) -> int:
-        return self._templates.nbytes + self._all.nbytes + self._best.nbytes
+        return self._mean.nbytes + self._likeness.nbytes
 
     def reset(self) -> None:
         """Somebody else may be there."""
@@ -102,19 +102,18 @@ class Emission:
 
         `turned`: the operator faces where nobody at this work looks, so whatever it resembles is not work.
         """
-        np.dot(self._flat, embedding, out=self._all)
-        np.max(self._all.reshape(self._demonstrations, self._count), axis=0, out=self._best)
-        best = float(self._best.max())
+        np.dot(self._mean, embedding, out=self._likeness)
+        best = float(self._likeness.max())
         memory_s = BETTER_S if best > self.best_of_late else WORSE_S
         if not turned:
             self.best_of_late += (1.0 - math.exp(-dt_s / memory_s)) * (best - self.best_of_late)
         even = min(self._even, max(self.best_of_late - SHORT_OF_BEST, self._least))
         at_best = LEAST if turned else min(max(self._nats * (best - even), LEAST), MOST)
-        np.subtract(self._best, np.float32(best), out=self._best)
-        np.multiply(self._best, np.float32(self._nats), out=self._best)
-        np.maximum(self._best, np.float32(-CLIP), out=self._best)
-        np.add(self._best, np.float32(at_best), out=self._best)
-        return self._best
+        np.subtract(self._likeness, np.float32(best), out=self._likeness)
+        np.multiply(self._likeness, np.float32(self._nats), out=self._likeness)
+        np.maximum(self._likeness, np.float32(-CLIP), out=self._likeness)
+        np.add(self._likeness, np.float32(at_best), out=self._likeness)
+        return self._likeness
 
 
 def unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:

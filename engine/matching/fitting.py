@@ -79,11 +79,11 @@ def _fit_to_pairs(reference: Reference, copies: Sequence[Copy]) -> EmissionFit:
     Those are the copies, and each demonstration against the others (leave one out).
     """
     templates, count, cyclic = reference.templates, len(reference), reference.info.cyclic
-    pairs = [(np.einsum("td,mnd->mtn", copy, templates).max(axis=0), positions) for copy, positions in copies]
+    pairs = [(np.einsum("td,mnd->tn", copy, templates) / len(templates), positions) for copy, positions in copies]
     if len(templates) > 1:
         ticks = np.arange(count, dtype=np.float64)
         pairs += [
-            (np.einsum("td,mnd->mtn", own, np.delete(templates, number, axis=0)).max(axis=0), ticks)
+            (np.einsum("td,nd->tn", own, np.delete(templates, number, axis=0).mean(axis=0)), ticks)
             for number, own in enumerate(templates)
         ]
     matched, unmatched = [], []
@@ -96,7 +96,7 @@ def _fit_to_pairs(reference: Reference, copies: Sequence[Copy]) -> EmissionFit:
     # Whatever has nothing to do with the work must score below zero even where it happens to fit best: pairs within the
     # work cannot tell where that is.
     size = templates.shape[2]
-    strangers = unit(np.random.default_rng(1).normal(size=(STRANGERS, size))) @ templates.reshape(-1, size).T
+    strangers = unit(np.random.default_rng(1).normal(size=(STRANGERS, size))) @ templates.mean(axis=0).T
     best = float(np.quantile(strangers.max(axis=1), 0.95))
     return EmissionFit(slope, min(offset, -slope * best), 1.0, best)
 

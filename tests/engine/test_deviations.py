@@ -182,6 +182,17 @@ def test_what_goes_on_where_it_was_left_after_a_mere_semblance_is_no_repetition(
     assert shift.do("a").kinds(*DEVIATIONS[:3]) == told
 
 
+@pytest.mark.parametrize(("status", "told"), [("paused", []), ("on_task", [("phase_repeated", "b")])])
+def test_a_position_that_drifted_while_somebody_stood_still_is_no_place_to_go_back_from(
+    status: str, told: list[tuple[str, str]]
+):
+    shift = pass_through(Shift("abcd").do("a"), 2.0, 3.2)
+    for position_s in np.arange(3.2, 4.2, 1 / RATE_HZ):
+        shift.tick(float(position_s), status)
+    pass_through(shift, 3.2, 4.0).do("c", "d").stay(0.0, 2.0, "idle")
+    assert shift.kinds(*DEVIATIONS[:3]) == told
+
+
 def test_slipping_back_in_steps_is_one_repetition():
     shift = Shift().do(*"ab")
     pass_through(pass_through(shift, 3.2, 4.0), 2.3, 4.0)
