@@ -15,6 +15,7 @@ CARRIED_ON = 0.5
 goes home, and that begins like what usually comes next."""
 ONWARD = 0.4
 """A first visit counts, too, once this share has been passed through with what the live answer adds."""
+TELLING = 0.5
 AGAIN = 0.3
 """Back by this share of a phase: it is being done again."""
 GOES_ON = 0.2
@@ -37,7 +38,7 @@ WHOLE = 0.6
 TURNING_S = 2.0
 """What seemed to begin this shortly before the operator was away may have been their going."""
 
-COMING_S = 1.0
+COMING_S = 1.5
 """What seems to be done again this soon after they are back may be their coming, and so may what was taken up before the phase
 that was left."""
 
@@ -79,8 +80,8 @@ class CycleRecord:
     """All of `dwell_s` when the last visit that counted ended."""
     left_s: float | None = None
     """When the operator went away, until a phase is established again."""
-    back_s: float | None = None
-    """When work was next seen after that."""
+    back_s: float = 0.0
+    """Time at work since then."""
     unsure_of_s: float | None = None
     """`left_s` of an absence after which another phase was taken up, as it seems: see `COMING_S`."""
     left_bin: int = 0
@@ -152,9 +153,9 @@ class CycleRecord:
         back = self.surely_reached(self.left_bin) - here
         return back < GOES_ON * procedure.bins_of(phase) and not self._long_enough_since(procedure, phase)
 
-    def coming(self, time_s: float) -> bool:
+    def coming(self) -> bool:
         """The operator has only just come back: see `COMING_S`."""
-        return self.left_s is not None and self.back_s is not None and time_s - self.back_s < COMING_S
+        return self.back_s < COMING_S and self._after_absence() is not None
 
     def may_begin_again(self, procedure: Procedure, time_s: float) -> bool:
         """Whoever has just begun a phase again takes time before they do so once more: see `ONCE_MORE`."""
@@ -193,11 +194,13 @@ class CycleRecord:
         seen = sum(self.visit[low:high])
         carried_on = self.current in self.order and self.order[-1] == self.current - 1
         needed = CARRIED_ON if carried_on else procedure.counts_from(self.current)
+        if self.current not in self.order and any(self.current > instead for instead, _ in self.pending.values()):
+            needed = max(needed, TELLING)
         if seen >= needed * (high - low) or self._returned(procedure, seen / (high - low)):
             return True
         last = next((b for b in range(high - 1, low - 1, -1) if self.visit[b]), low)
         onward = max(min(ahead, high - 1) - last, 0)
-        needed = max(ONWARD, procedure.counts_from(self.current))
+        needed = max(ONWARD, needed)
         return self.current not in self.order and seen + onward >= needed * (high - low)
 
     def _returned(self, procedure: Procedure, share: float) -> bool:
@@ -230,6 +233,8 @@ class CycleRecord:
         self.established = True
         if self.resumes(procedure):
             return []
+        left_s, self.left_s = self._after_absence(), None
+        self.unsure_of_s = left_s if phase not in self.order else None
         if str(phase) in self.pending:
             del self.pending[str(phase)]
             verdicts.append(("phase_out_of_order", phase, self.entered_s))
@@ -295,15 +300,16 @@ class CycleRecord:
         self.order.append(phase)
         self.order_s.append(self.entered_s)
 
+    def _after_absence(self) -> float | None:
+        """`left_s` of an absence after which no phase has been taken up beyond doubt."""
+        return self.left_s if self.left_s is not None or self.back_s > COMING_S else self.unsure_of_s
+
     def resumes(self, procedure: Procedure) -> bool:
         """The operator is back from being away and takes up the phase that was left: no repetition of it.
 
         What was seen beyond it while they were turning away, or back, was no work, and is taken back.
         """
-        left_s, self.left_s = self.left_s, None
-        if left_s is None and self.back_s is not None and self.entered_s - self.back_s <= COMING_S:
-            left_s = self.unsure_of_s
-        self.unsure_of_s = left_s if self.current not in self.order else None
+        left_s = self._after_absence()
         if left_s is None or self.current not in self.order:
             return False
         place = len(self.order) - 1 - self.order[::-1].index(self.current)
@@ -314,6 +320,7 @@ class CycleRecord:
             self.covered[low:high] = [0] * (high - low)
             self.pending = {key: passed for key, passed in self.pending.items() if passed[0] != illusion}
         del self.order[place + 1 :], self.order_s[place + 1 :]
+        self.left_s = self.unsure_of_s = None
         return True
 
     def done(self, procedure: Procedure, phase: int) -> bool:

@@ -140,8 +140,7 @@ class CycleTracker:
         if not memory.open:
             return
         record.last_work_s = tick.at_s
-        if record.back_s is None:
-            record.back_s = tick.at_s
+        record.back_s += tick.dt_s
         self._visit(tick)
         if tick.paused:
             record.stand_still(here)
@@ -158,8 +157,9 @@ class CycleTracker:
     def interrupted(self) -> None:
         """The operator is away: what is taken up again afterwards is no repetition."""
         self._memory.wrapped_s = None
+        self._record.back_s = 0.0
         if self._record.left_s is None:
-            self._record.left_s, self._record.back_s = self._record.last_work_s, None
+            self._record.left_s = self._record.last_work_s
 
     def leave(self, time_s: float, gone_s: float) -> None:
         """Work has stopped for good, `gone_s` ago: the cycle ends as it is, at `time_s`.
@@ -336,7 +336,7 @@ class CycleTracker:
         if (
             record.current >= 0
             and not record.established
-            and not (again and (tick.leaving or record.coming(tick.at_s)))
+            and not (again and (tick.leaving or record.coming()))
         ):
             ahead = procedure.bin_of(tick.ahead_s) if record.current == phase else 0
             if record.beyond_doubt(procedure, ahead):
