@@ -50,14 +50,14 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
 def begin_from(net: LockstepNet, trained: LockstepNet) -> None:
     """Gives `net` the weights of a trained network of the same shape but for what it knows of positions in time.
 
-    Of a shorter causal window, distances beyond it begin with the bias of its farthest one; positions of another kind begin
-    as in a new network. Raises DataError where the shapes differ otherwise.
+    Of a shorter causal window, distances beyond it begin with the bias of its farthest one, of a longer one those beyond the
+    new window go; positions of another kind begin as in a new network. Raises DataError where the shapes differ otherwise.
     """
     weights = dict(trained.state_dict())
     table = weights.get(BIAS)
     if table is not None and net.config.temporal == trained.config.temporal == "causal":
         more = max(0, net.config.window - table.shape[1])
-        weights[BIAS] = torch.cat([table, table[:, -1:].expand(-1, more)], dim=1)
+        weights[BIAS] = torch.cat([table, table[:, -1:].expand(-1, more)], dim=1)[:, : net.config.window]
     own = net.state_dict()
     if net.config.positions != trained.config.positions:
         kept = {name: own[name] for name in (BIAS, POSITIONS) if name in own}
@@ -67,7 +67,7 @@ def begin_from(net: LockstepNet, trained: LockstepNet) -> None:
     except RuntimeError as error:
         raise DataError(
             "the training cannot begin from this checkpoint",
-            expected="a network of the same shape (positions may differ, and a causal window may be shorter)",
+            expected="a network of the same shape (positions and a causal window may differ)",
             found=str(error).splitlines()[-1].strip(),
             next_step="Correct `net:` or `start_from:`.",
         ) from error

@@ -165,7 +165,7 @@ def test_a_lesson_sees_coordinates_and_labels_as_they_were_made(precision, tmp_p
     assert all(keypoints.dtype == torch.float32 for keypoints in seen)
 
 
-def test_a_training_may_begin_from_a_shorter_window_or_other_positions_but_from_no_other_width(tmp_path):
+def test_a_training_may_begin_from_another_window_or_other_positions_but_from_no_other_width(tmp_path):
     first = train(config(), tmp_path / "first").net
     begun = config(net=SMALL["net"] | {"window": 12}, start_from=tmp_path / "first" / "checkpoint")
     net = LockstepNet(begun.network())
@@ -175,6 +175,9 @@ def test_a_training_may_begin_from_a_shorter_window_or_other_positions_but_from_
         assert torch.allclose(net.eval()(keypoints), first(keypoints), atol=1e-6)
     table = net.temporal.bias.table
     assert torch.equal(table[:, 8:], table[:, 7:8].expand(-1, 4))
+    shorter = LockstepNet(NetConfig(**SMALL["net"] | {"window": 5}))
+    begin_from(shorter, first)
+    assert torch.equal(shorter.temporal.bias.table, table[:, :5])
     full = {"temporal": "full", "positions": "relative"}
     clock = LockstepNet(NetConfig(**SMALL["net"] | full | {"positions": "absolute"}))
     begin_from(clock, LockstepNet(NetConfig(**SMALL["net"] | full)))
