@@ -16,6 +16,7 @@ goes home, and that begins like what usually comes next."""
 ONWARD = 0.4
 """A first visit counts, too, once this share has been passed through with what the live answer adds."""
 TELLING = 0.5
+"""A first visit that says that an earlier phase was left out counts from this share: a late one looks like what comes after it."""
 AGAIN = 0.3
 """Back by this share of a phase: it is being done again."""
 GOES_ON = 0.2
