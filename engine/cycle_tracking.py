@@ -333,11 +333,7 @@ class CycleTracker:
                 first = next((b for b in range(low, high) if record.covered[b]), low)
             record.visit[first : memory.last_bin + 1] = [1] * max(memory.last_bin + 1 - first, 0)
         again = record.current in record.order
-        if (
-            record.current >= 0
-            and not record.established
-            and not (again and (tick.leaving or record.coming()))
-        ):
+        if record.current >= 0 and not record.established and not (again and (tick.leaving or record.coming())):
             ahead = procedure.bin_of(tick.ahead_s) if record.current == phase else 0
             if record.beyond_doubt(procedure, ahead):
                 self._judge(tick.at_s)
