@@ -78,9 +78,8 @@ class Emission:
     """
 
     def __init__(self, reference: Reference) -> None:
-        self._mean = np.ascontiguousarray(
-            unit(reference.templates).mean(axis=0)
-        )  # (N, D): its products are mean cosines
+        # (N, D), shorter than 1 where demonstrations differ: its products are mean cosines.
+        self._mean = np.ascontiguousarray(unit(reference.templates).mean(axis=0))
         self._count, self.size = self._mean.shape
         self._likeness = np.empty(self._count, np.float32)
         fit = EmissionFit(**reference.info.emission)
