@@ -208,6 +208,13 @@ def test_slipping_back_in_steps_is_one_repetition():
     assert third.kinds(*DEVIATIONS[:3]) == [("phase_repeated", "b")] * 2
 
 
+@pytest.mark.parametrize(("worked_s", "times"), [(1.3, 1), (1.9, 2)])
+def test_what_is_begun_again_after_most_of_its_time_is_another_repetition(worked_s: float, times: int):
+    shift = pass_through(Shift("abcd").do("a", "b"), 2.0, 2.0 + worked_s)
+    pass_through(shift, 1.2 + worked_s, 4.0).do("c", "d").stay(0.0, 2.0, "idle")
+    assert shift.kinds(*DEVIATIONS[:3]) == [("phase_repeated", "b")] * times
+
+
 def test_a_cycle_that_follows_at_once_with_its_second_phase_is_the_next_cycle():
     """Nothing is lacking, so it is not the same cycle in which something would be done again."""
     shift = pass_through(Shift("abcde").do(*"abcd"), 8.0, 9.8).do(*"bacde").stay(0.0, 2.0, "idle")
