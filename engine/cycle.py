@@ -42,6 +42,8 @@ TURNING_S = 2.0
 COMING_S = 1.5
 """What seems to be done again this soon after they are back may be their coming, and so may what was taken up before the phase
 that was left."""
+MOVED_ON_S = 1.5
+"""Work after a pause until the position is trusted again as a place to have gone back from."""
 
 
 @dataclass
@@ -123,7 +125,7 @@ class CycleRecord:
 
     def move_on(self, seconds: float) -> None:
         self.since_pause_s += seconds
-        if self.since_pause_s >= COMING_S:
+        if self.since_pause_s >= MOVED_ON_S:
             self.paused_bin = None
 
     def surely_reached(self, position_bin: int) -> int:

@@ -61,6 +61,12 @@ def train(config: TrainingConfig, folder: Path, *, resume: bool = False, report:
     net = LockstepNet(config.network())
     if config.start_from:
         begin_from(net, mean_of([load_checkpoint(folder).net for folder in config.start_from]))
+    if config.schedule.steps == 0:
+        checkpoint = _averaged(config, net.state_dict(), {"steps": 0})
+        if fabric.is_global_zero:
+            save_checkpoint(folder / "checkpoint", checkpoint)
+        fabric.barrier()
+        return checkpoint
     recordings = load_recordings(config.data, config.network().layout, config.seed)
     batches = Batches(
         recordings,
@@ -83,8 +89,6 @@ def train(config: TrainingConfig, folder: Path, *, resume: bool = False, report:
     model, optimiser = fabric.setup(lesson, inner)
     average = {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
     first = _restore(folder / "resume", lesson, inner, average) if resume else 0
-    if schedule.steps == 0 and fabric.is_global_zero:
-        _keep(folder, config, lesson, inner, average, 0)
     started = time.monotonic()
     with _Log(folder, fabric.is_global_zero) as log:
         for step, batch in _ahead(batches, range(first, schedule.steps), fabric.global_rank):
