@@ -96,10 +96,13 @@ class Emission:
         """Somebody else may be there."""
         self.best_of_late = START
 
-    def __call__(self, embedding: NDArray[np.float32], dt_s: float, turned: bool = False) -> NDArray[np.float32]:
+    def __call__(
+        self, embedding: NDArray[np.float32], dt_s: float, turned: bool = False, news: float = 1.0
+    ) -> NDArray[np.float32]:
         """Embedding (D,), seconds since the last → log-likelihood ratio per position (N,); the next call reuses the array.
 
-        `turned`: the operator faces where nobody at this work looks, so whatever it resembles is not work.
+        `turned`: the operator faces where nobody at this work looks, so whatever it resembles is not work. `news`: share of what
+        is said of one position against the best that was not said before (`engine.matching.stillness`).
         """
         np.dot(self._mean, embedding, out=self._likeness)
         best = float(self._likeness.max())
@@ -109,7 +112,7 @@ class Emission:
         even = min(self._even, max(self.best_of_late - SHORT_OF_BEST, self._least))
         at_best = LEAST if turned else min(max(self._nats * (best - even), LEAST), MOST)
         np.subtract(self._likeness, np.float32(best), out=self._likeness)
-        np.multiply(self._likeness, np.float32(self._nats), out=self._likeness)
+        np.multiply(self._likeness, np.float32(self._nats * news), out=self._likeness)
         np.maximum(self._likeness, np.float32(-CLIP), out=self._likeness)
         np.add(self._likeness, np.float32(at_best), out=self._likeness)
         return self._likeness

@@ -2,7 +2,7 @@
 
     embedding ─emission→ log ratios (N,) ┐
     pose ─facing→ turned away?           ┼─forward→ belief over position × rate, off task at i, idle ─mode→ Match
-         stillness→ pausing?             ┘
+         stillness→ pausing? news?       ┘
 
 State that decides lives in three arrays (`on`, `off`, `idle`) and a few numbers; it can be saved and restored.
 """
@@ -20,7 +20,7 @@ from engine.matching.emission import Emission
 from engine.matching.facing import Facing
 from engine.matching.forward import compile_once, forward
 from engine.matching.smoothing import LAG_S, FixedLag
-from engine.matching.stillness import Stillness
+from engine.matching.stillness import Stillness, news, pause_nats_per_s
 from engine.matching.transitions import RATES, Dynamics
 from engine.reference import Reference
 
@@ -96,14 +96,16 @@ class SwitchingMatcher:
         seen = embedding is not None and bool(np.isfinite(embedding).all()) and bool(embedding.any())
         self._unseen_s = 0.0 if seen else self._unseen_s + dt_s
         likelihood, at_home = self._neutral, 1.0
+        move = self._stillness.step(pose if seen else None)
         if seen:
             likelihood = self._likelihood
             turned = self._facing.turned(pose, dt_s, at_work=float(self._off.sum()) + self._idle < 0.5)
-            np.exp(self._emission(embedding, dt_s, turned), out=likelihood)  # type: ignore[arg-type]
+            # Whoever is turned away is not followed, however still they stand.
+            share = 1.0 if turned else news(move)
+            np.exp(self._emission(embedding, dt_s, turned, share), out=likelihood)  # type: ignore[arg-type]
             at_home = max(float(likelihood[: self._home].max()), float(likelihood[-self._home :].max()))
             at_home = at_home if turned else max(at_home, 1.0)  # whoever waits faces the work, too
-        still = self._stillness.nats_per_s(pose if seen else None)
-        self._on[0] *= np.float32(np.exp(still * dt_s))
+        self._on[0] *= np.float32(np.exp(pause_nats_per_s(move) * dt_s))
         steps = max(1, int(np.ceil(dt_s / LONGEST_STEP_S)))
         for number in range(steps):
             last = number == steps - 1

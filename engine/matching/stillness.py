@@ -1,6 +1,7 @@
 """Whether the operator's body stands still: a cue for pauses that comes sooner, and is surer, than a belief that stays where it is.
 
-    poses of the last 0.6 s ─halves' means→ farthest move of any joint ÷ size of the body ─► nats for a pause
+    poses of the last 0.6 s ─halves' means→ farthest move of any joint ÷ size of the body ─┬► nats for a pause
+                                                                                           └► how much of a tick is news
 
 Two means of `HALF_S` each are compared, so an estimator's jitter, which changes from frame to frame, hardly counts.
 """
@@ -23,6 +24,11 @@ ticks of a pause stay below the first, nine in ten of those at work are above th
 FOR_S, AGAINST_S = 4.0, 8.0
 """Nats that a second of stillness says for a pause, and a second of movement against one: work has its still moments, a pause no
 movement."""
+SAME, NEW = 0.015, 0.03
+"""Moves from which on a tick begins to say something new about where the work is, and is all new."""
+SAID_AGAIN = 0.1
+"""What a tick of a body that does not move at all is worth, beside one that moves: it shows the same pose once more, and its embedding
+drifts as the window forgets how the pose was come to. Tuning streams of other people 0.801 → 0.810 (0: 0.79; 0.3: 0.805)."""
 
 
 class Stillness:
@@ -36,18 +42,18 @@ class Stillness:
     def reset(self) -> None:
         self._next = self._filled = 0
 
-    def nats_per_s(self, pose: NDArray[np.floating] | None) -> float:
-        """The next pose (K, 3) → evidence for a pause, from −`AGAINST_S` to `FOR_S`; 0 while nothing can be said."""
+    def step(self, pose: NDArray[np.floating] | None) -> float | None:
+        """The next pose (K, 3) → the farthest move of a joint, as a share of the body's size; None while nothing can be said."""
         if pose is None or pose.shape != self._ring.shape[1:] or not (pose[:, 2] > 0).any():
             self.reset()
-            return 0.0
+            return None
         self._ring[self._next] = pose
         self._next = (self._next + 1) % len(self._ring)
         self._filled = min(self._filled + 1, len(self._ring))
         if self._filled < len(self._ring):
-            return 0.0
-        move = _farthest(self._ring, self._next, SURE)
-        return 0.0 if move < 0.0 else float(np.interp(move, (STILL, MOVING), (FOR_S, -AGAINST_S)))
+            return None
+        move = float(_farthest(self._ring, self._next, SURE))
+        return None if move < 0.0 else move
 
     def state(self) -> dict[str, NDArray[Any]]:
         return {"still_ring": self._ring.copy(), "still_at": np.array([self._next, self._filled])}
@@ -55,6 +61,16 @@ class Stillness:
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         self._ring[:] = state["still_ring"]
         self._next, self._filled = map(int, state["still_at"])
+
+
+def pause_nats_per_s(move: float | None) -> float:
+    """Evidence of such a move for a pause, from −`AGAINST_S` to `FOR_S`; 0 of what is not known."""
+    return 0.0 if move is None else float(np.interp(move, (STILL, MOVING), (FOR_S, -AGAINST_S)))
+
+
+def news(move: float | None) -> float:
+    """Share of a tick's evidence about the position that earlier ticks have not given, from `SAID_AGAIN` to 1."""
+    return 1.0 if move is None else float(np.interp(move, (SAME, NEW), (SAID_AGAIN, 1.0)))
 
 
 @compiled()

@@ -1,11 +1,13 @@
-"""Stillness: a body that does not move is evidence for a pause, jitter or not; one that moves is evidence against it."""
+"""Stillness: a body that does not move is evidence for a pause, jitter or not, and has nothing new to say of where the work is; one
+that moves is evidence against a pause."""
 
 import numpy as np
 import pytest
-from streams import RATE_HZ, TICKS, procedure, reference, seen
+from streams import PHASE, RATE_HZ, TICKS, procedure, reference, seen
 
+from engine.matching.emission import unit
 from engine.matching.hmm import SwitchingMatcher
-from engine.matching.stillness import AGAINST_S, FOR_S, Stillness
+from engine.matching.stillness import AGAINST_S, FOR_S, SAID_AGAIN, Stillness, news, pause_nats_per_s
 
 SIZE_PX = 300.0
 
@@ -23,7 +25,7 @@ def poses(moves_px, jitter_px: float = 0.0, scale: float = 1.0, seed: int = 0) -
 
 def last(track) -> float:
     stillness = Stillness(13, RATE_HZ)
-    return [stillness.nats_per_s(pose) for pose in track][-1]
+    return pause_nats_per_s([stillness.step(pose) for pose in track][-1])
 
 
 @pytest.mark.parametrize("scale", [0.2, 1.0, 5.0])
@@ -42,11 +44,32 @@ def test_one_moving_hand_is_movement_and_a_hidden_joint_that_is_guessed_is_not()
 def test_nothing_is_said_before_there_is_enough_to_compare_nor_after_a_hole():
     stillness = Stillness(13, RATE_HZ)
     track = poses(np.zeros(40))
-    assert [stillness.nats_per_s(pose) for pose in track[:11]] == [0.0] * 11
-    assert stillness.nats_per_s(track[11]) > 0
-    assert stillness.nats_per_s(None) == 0.0
-    assert stillness.nats_per_s(track[12]) == 0.0
-    assert stillness.nats_per_s(np.zeros((13, 3), np.float32)) == 0.0
+    moves = [stillness.step(pose) for pose in track[:12]]
+    assert moves == [None] * 11 + [0.0]
+    assert (pause_nats_per_s(moves[-1]), news(moves[-1])) == (FOR_S, SAID_AGAIN)
+    for nothing in (None, track[12], np.zeros((13, 3), np.float32)):
+        assert stillness.step(nothing) is None
+    assert (pause_nats_per_s(None), news(None)) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_embedding_of_a_body_that_stands_still_may_drift_towards_another_phase(seed):
+    """A network forgets within a pause how its pose was come to; the work has not moved for all that. Of a body that moves, the
+    same embeddings are believed."""
+    work = procedure(seed)
+    ref = reference(work)
+    stop, elsewhere = PHASE + PHASE // 2, 3 * PHASE + PHASE // 2
+    share = np.clip(np.linspace(-0.3, 0.62, 60), 0, None)[:, None]
+    drifting = unit((1 - share) * work[stop] + share * work[elsewhere])
+    embeddings = np.concatenate([seen(work, range(stop), seed), drifting.astype(np.float32)])
+    stops = np.minimum(np.arange(len(embeddings)), stop)
+
+    def phase_at_end(track) -> int:
+        matcher = SwitchingMatcher(ref)
+        return [matcher.step(e, 1 / RATE_HZ, pose).phase for e, pose in zip(embeddings, track, strict=True)][-1]
+
+    assert phase_at_end(poses(8.0 * stops)) == 1
+    assert phase_at_end(poses(8.0 * np.arange(len(embeddings)))) == 3
 
 
 def test_whoever_goes_on_moving_while_the_embedding_stands_still_is_not_paused():
