@@ -134,7 +134,7 @@ class CycleTracker:
         if record.current >= 0 and record.established and backward and not tick.paused:
             back = record.surely_reached(before) - here >= AGAIN * procedure.bins_of(record.current)
             if back and here >= procedure.spans[record.current][0] and record.may_begin_again(procedure, tick.at_s):
-                record.revisit(tick.at_s)
+                record.revisit(procedure, tick.at_s)
         low = before + 1 if 0 <= before < here and forward <= stride else here
         record.mark(min(low, here), here)
         if not memory.open:
@@ -369,7 +369,7 @@ class CycleTracker:
             self._tell("phase_skipped", when, self.procedure.phases[phase].name)
 
     def _enter_phase(self, phase: int, time_s: float) -> None:
-        self._record.enter(phase, time_s)
+        self._record.enter(self.procedure, phase, time_s)
         self._tell("phase_started", time_s, self.procedure.phases[phase].name)
 
     def _leave_phase(self, time_s: float) -> None:

@@ -276,3 +276,12 @@ def test_after_an_absence_what_resembles_a_later_start_begins_no_cycle():
     pass_through(shift.stay(9.6, 0.6, "on_task"), 2.7, 3.4)
     told = pass_through(shift, 6.5, 10.0).do("a").kinds("cycle_finished", "cycle_abandoned", *DEVIATIONS)
     assert told == [("cycle_finished", None)] * 2
+
+
+@pytest.mark.parametrize(("reached", "told"), [(6.8, []), (7.5, [("phase_repeated", "d")])])
+def test_a_phase_that_has_only_begun_is_not_repeated_by_being_done(reached: float, told: list[tuple[str, str]]):
+    """Done after c, b resembles the beginning of d for as long as it lasts."""
+    shift = pass_through(Shift("abcde").do("a", "c"), 6.0, 6.5)
+    pass_through(pass_through(shift, 2.0, 4.0), 6.4, reached)
+    pass_through(pass_through(shift, 3.8, 4.4), 6.2, 8.0).do("e")
+    assert shift.kinds(*DEVIATIONS) == [("phase_out_of_order", "b"), *told]
