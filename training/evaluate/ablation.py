@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def variant_training(
         place = data
         for section in sections:
             place = place.setdefault(section, {})
-        place[last] = value
+        place[last] = deepcopy(value)  # a later dotted key may change what lies within
     config: TrainingConfig = validated(TrainingConfig, {**data, "name": name, "seed": seed}, f"variant {name}")
     return config
 
