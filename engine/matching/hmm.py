@@ -20,7 +20,7 @@ from engine.matching.emission import Emission
 from engine.matching.facing import Facing
 from engine.matching.forward import compile_once, forward
 from engine.matching.smoothing import LAG_S, FixedLag
-from engine.matching.stillness import Stillness, news, pause_nats_per_s
+from engine.matching.stillness import BUSY, Stillness, news, pause_nats_per_s
 from engine.matching.transitions import RATES, Dynamics
 from engine.reference import Reference
 
@@ -110,7 +110,7 @@ class SwitchingMatcher:
         for number in range(steps):
             last = number == steps - 1
             self._advance(dt_s / steps, likelihood if last else self._neutral, at_home if last else 1.0, seen)
-        return self._answer(dt_s)
+        return self._answer(dt_s, busy=move is not None and move > BUSY)
 
     def _advance(self, dt_s: float, likelihood: NDArray[np.float32], at_home: float, seen: bool) -> None:
         if dt_s != self._prepared_s:
@@ -166,7 +166,7 @@ class SwitchingMatcher:
         """Belief (N,) in being on task (or paused) at each position; what is missing from 1 is off task or idle."""
         return self._on.sum(axis=0)
 
-    def _answer(self, dt_s: float) -> Match:
+    def _answer(self, dt_s: float, busy: bool) -> Match:
         belief = self.belief
         off, on = float(self._off.sum()), float(belief.sum())
         paused = float(self._on[0].sum())
@@ -174,7 +174,7 @@ class SwitchingMatcher:
         if self._unseen_s >= LOST_S:
             status = "lost"
         elif working:
-            status = "paused" if paused > 0.5 * on else "on_task"
+            status = "paused" if paused > 0.5 * on and not busy else "on_task"
         else:
             status = "off_task" if off >= self._idle else "idle"
         where = belief if working or self._idle > off else self._off

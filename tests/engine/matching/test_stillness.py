@@ -90,3 +90,14 @@ def test_whoever_goes_on_moving_while_the_embedding_stands_still_is_not_paused()
     alone, moving, still = first_pause(None), first_pause(walking), first_pause(standing)
     assert alone is not None and still is not None
     assert moving is None or moving > max(alone, still)
+
+
+def test_whoever_walks_about_is_not_paused_though_a_pause_was_believed():
+    work = procedure(3)
+    embeddings = seen(work, [*range(80), *[80] * 80], 3)
+    track = poses(8.0 * np.minimum(np.arange(160), 80))
+    track[120:, :, 0] += 20.0 * np.arange(40)[:, None]
+    matcher = SwitchingMatcher(reference(work))
+    told = [matcher.step(e, 1 / RATE_HZ, pose).status for e, pose in zip(embeddings, track, strict=True)]
+    assert told[119] == "paused"
+    assert "paused" not in told[132:]

@@ -121,7 +121,7 @@ def test_the_tables_that_are_shipped_fit_the_trainer(path: Path) -> None:
 
 def test_what_one_variant_changes_stays_out_of_the_next(table: Path) -> None:
     """`changes` puts a whole section, of which a variant changes one key."""
-    config, base = load_ablation(table)
+    _, base = load_ablation(table)
     changes = {"data": {**base["data"], "actions": ["lift", "lower"]}}
     variant_training(base, {**changes, "data.actions": ["lift"]}, "fewer", 0, None)
     assert variant_training(base, changes, "all", 0, None).data.actions == ("lift", "lower")
