@@ -20,7 +20,7 @@ from engine.matching.emission import Emission
 from engine.matching.facing import Facing
 from engine.matching.forward import compile_once, forward
 from engine.matching.smoothing import LAG_S, FixedLag
-from engine.matching.stillness import BUSY, Stillness, news, pause_nats_per_s
+from engine.matching.stillness import BUSY, Stillness, pause_nats_per_s
 from engine.matching.transitions import RATES, Dynamics
 from engine.reference import Reference
 
@@ -101,7 +101,7 @@ class SwitchingMatcher:
             likelihood = self._likelihood
             turned = self._facing.turned(pose, dt_s, at_work=float(self._off.sum()) + self._idle < 0.5)
             # Whoever is turned away is not followed, however still they stand.
-            share = 1.0 if turned else news(move)
+            share = 1.0 if turned else self._stillness.news(move)
             np.exp(self._emission(embedding, dt_s, turned, share), out=likelihood)  # type: ignore[arg-type]
             at_home = max(float(likelihood[: self._home].max()), float(likelihood[-self._home :].max()))
             at_home = at_home if turned else max(at_home, 1.0)  # whoever waits faces the work, too

@@ -8,6 +8,7 @@ Two means of `HALF_S` each are compared, so an estimator's jitter, which changes
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -29,9 +30,9 @@ BUSY = 0.07
 through the pose estimator one pause of seven is no longer told."""
 SAME, NEW = 0.015, 0.03
 """Moves from which on a tick begins to say something new about where the work is, and is all new."""
-SAID_AGAIN = 0.1
-"""What a tick of a body that does not move at all is worth, beside one that moves: it shows the same pose once more, and its embedding
-drifts as the window forgets how the pose was come to. Tuning streams of other people 0.801 → 0.810 (0: 0.79; 0.3: 0.805)."""
+SAID_AGAIN, SAID_OFTEN_S = 0.1, 0.5
+"""What a tick of a body that has just come to rest is worth, beside one that moves, and how fast that fades: it shows the same pose once
+more, and its embedding drifts as the network's window forgets how the pose was come to (docs/decisions/010)."""
 
 
 class Stillness:
@@ -39,11 +40,12 @@ class Stillness:
 
     def __init__(self, joints: int, rate_hz: float) -> None:
         self._ring = np.zeros((2 * max(1, round(HALF_S * rate_hz)), joints, 3), np.float32)
+        self._period_s = 1.0 / rate_hz
         self.reset()
         _farthest(self._ring, self._next, SURE)  # compiled, or loaded, before the first live tick needs it
 
     def reset(self) -> None:
-        self._next = self._filled = 0
+        self._next = self._filled = self._same = 0
 
     def step(self, pose: NDArray[np.floating] | None) -> float | None:
         """The next pose (K, 3) → the farthest move of a joint, as a share of the body's size; None while nothing can be said."""
@@ -56,24 +58,25 @@ class Stillness:
         if self._filled < len(self._ring):
             return None
         move = float(_farthest(self._ring, self._next, SURE))
+        self._same = self._same + 1 if 0.0 <= move < SAME else 0
         return None if move < 0.0 else move
 
+    def news(self, move: float | None) -> float:
+        """Share of the newest tick's evidence about the position that earlier ticks have not given (0–1); `move` as `step` gave it."""
+        again = SAID_AGAIN * math.exp(-self._same * self._period_s / SAID_OFTEN_S)
+        return 1.0 if move is None else float(np.interp(move, (SAME, NEW), (again, 1.0)))
+
     def state(self) -> dict[str, NDArray[Any]]:
-        return {"still_ring": self._ring.copy(), "still_at": np.array([self._next, self._filled])}
+        return {"still_ring": self._ring.copy(), "still_at": np.array([self._next, self._filled, self._same])}
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         self._ring[:] = state["still_ring"]
-        self._next, self._filled = map(int, state["still_at"])
+        self._next, self._filled, self._same = map(int, state["still_at"])
 
 
 def pause_nats_per_s(move: float | None) -> float:
     """Evidence of such a move for a pause, from −`AGAINST_S` to `FOR_S`; 0 of what is not known."""
     return 0.0 if move is None else float(np.interp(move, (STILL, MOVING), (FOR_S, -AGAINST_S)))
-
-
-def news(move: float | None) -> float:
-    """Share of a tick's evidence about the position that earlier ticks have not given, from `SAID_AGAIN` to 1."""
-    return 1.0 if move is None else float(np.interp(move, (SAME, NEW), (SAID_AGAIN, 1.0)))
 
 
 @compiled()

@@ -1,13 +1,15 @@
 """Stillness: a body that does not move is evidence for a pause, jitter or not, and has nothing new to say of where the work is; one
 that moves is evidence against a pause."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from streams import PHASE, RATE_HZ, TICKS, procedure, reference, seen
 
 from engine.matching.emission import unit
 from engine.matching.hmm import SwitchingMatcher
-from engine.matching.stillness import AGAINST_S, FOR_S, SAID_AGAIN, Stillness, news, pause_nats_per_s
+from engine.matching.stillness import AGAINST_S, FOR_S, Stillness, pause_nats_per_s
 
 SIZE_PX = 300.0
 
@@ -46,10 +48,19 @@ def test_nothing_is_said_before_there_is_enough_to_compare_nor_after_a_hole():
     track = poses(np.zeros(40))
     moves = [stillness.step(pose) for pose in track[:12]]
     assert moves == [None] * 11 + [0.0]
-    assert (pause_nats_per_s(moves[-1]), news(moves[-1])) == (FOR_S, SAID_AGAIN)
+    assert pause_nats_per_s(moves[-1]) == FOR_S
+    assert stillness.news(moves[-1]) < 0.1
     for nothing in (None, track[12], np.zeros((13, 3), np.float32)):
         assert stillness.step(nothing) is None
-    assert (pause_nats_per_s(None), news(None)) == (0.0, 1.0)
+    assert (pause_nats_per_s(None), stillness.news(None)) == (0.0, 1.0)
+
+
+def test_the_longer_a_body_stands_still_the_less_its_ticks_say_and_at_the_first_move_all_again():
+    stillness = Stillness(13, RATE_HZ)
+    track = poses(np.concatenate([np.zeros(60), 40.0 * np.arange(8)]))
+    shares = [stillness.news(stillness.step(pose)) for pose in track]
+    assert all(before > after for before, after in pairwise(shares[11:60]))
+    assert shares[-1] == 1.0
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -59,7 +70,7 @@ def test_the_embedding_of_a_body_that_stands_still_may_drift_towards_another_pha
     work = procedure(seed)
     ref = reference(work)
     stop, elsewhere = PHASE + PHASE // 2, 3 * PHASE + PHASE // 2
-    share = np.clip(np.linspace(-0.3, 0.62, 60), 0, None)[:, None]
+    share = np.clip(np.linspace(-0.3, 1.0, 60), 0, None)[:, None]
     drifting = unit((1 - share) * work[stop] + share * work[elsewhere])
     embeddings = np.concatenate([seen(work, range(stop), seed), drifting.astype(np.float32)])
     stops = np.minimum(np.arange(len(embeddings)), stop)
