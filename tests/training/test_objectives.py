@@ -107,7 +107,7 @@ def test_directions_are_learned_until_every_moment_is_told_from_the_others(exact
         prototypes(z, known).backward()
         optimiser.step()
     shuffled = torch.stack([row[torch.randperm(len(row))] for row in z])
-    assert float(prototypes(z, known)) < 0.5 * first
+    assert prototypes(z, known).item() < 0.5 * first
     assert float(prototypes(z, known)) < float(prototypes(shuffled, known))
 
 
