@@ -48,6 +48,9 @@ that was left."""
 MOVED_ON_S = 1.5
 """Work after a pause until the position is trusted again as a place to have gone back from."""
 
+LEAP_S = 0.3
+"""A belief that leaps in a pause seems to be at work for this long."""
+
 
 @dataclass
 class CycleRecord:
@@ -133,6 +136,10 @@ class CycleRecord:
         self.since_pause_s += seconds
         if self.since_pause_s >= MOVED_ON_S:
             self.paused_bin = None
+
+    def just_stood(self) -> bool:
+        """Work after a pause is no older than what a leap in one looks like."""
+        return self.paused_bin is not None and self.since_pause_s < LEAP_S
 
     def surely_reached(self, position_bin: int) -> int:
         """That bin, or where the operator stopped, if they have only just moved on."""

@@ -36,8 +36,6 @@ START, START_ALONG = 0.25, 0.35
 """Shares of the clock in which a cycle begins that follows another one: usually, and at the farthest."""
 TAIL = 0.12
 """Share of the clock at its end in which no cycle starts: it belongs to the one that has just ended."""
-LEAP_S = 0.3
-"""A belief that leaps in a pause seems to be at work for this long."""
 STRIDE_S = 0.4
 """Most that one tick may advance and still have passed through what lies between."""
 
@@ -110,7 +108,9 @@ class CycleTracker:
         stride = max(2, int(min(STRIDE_S / procedure.duration_s, 0.2) * bins))
         forward = (here - before) % bins if before >= 0 else 0
         backward = before >= 0 and here < before
-        if memory.open and forward > stride and tick.phase != self._record.current and self._stands(tick):
+        leaps = memory.open and forward > stride and tick.phase != self._record.current
+        if leaps and (tick.paused or self._record.just_stood()):
+            self._record.move_on(0.0 if tick.paused else tick.dt_s)
             return  # nobody leaps while standing still
         memory.last_bin = here
         if memory.wrapped_s is not None:
@@ -155,15 +155,6 @@ class CycleTracker:
         # What was passed over may still be made up for; the next start, or standing still here, says that it was not.
         if at_end and (stays or not record.missing(procedure)) and self._complete():
             self.end(tick.at_s)
-
-    def _stands(self, tick: Working) -> bool:
-        """In a pause, or out of it for no longer than a matcher is while its belief leaps in one."""
-        if tick.paused:
-            return True
-        standing = self._record.paused_bin is not None and self._record.since_pause_s < LEAP_S
-        if standing:
-            self._record.move_on(tick.dt_s)
-        return standing
 
     def interrupted(self) -> None:
         """The operator is away: what is taken up again afterwards is no repetition."""
