@@ -99,13 +99,16 @@ class SwitchingMatcher:
         move = self._stillness.step(pose if seen else None)
         if seen:
             likelihood = self._likelihood
-            turned = self._facing.turned(pose, dt_s, at_work=float(self._off.sum()) + self._idle < 0.5)
-            # Whoever is turned away is not followed, however still they stand.
-            share = 1.0 if turned else self._stillness.news(move)
+            at_work = float(self._off.sum()) + self._idle < 0.5
+            turned = self._facing.turned(pose, dt_s, at_work)
+            # Whoever is turned away or waits for work to begin is not followed, however still they stand.
+            share = self._stillness.news(move) if at_work and not turned else 1.0
             np.exp(self._emission(embedding, dt_s, turned, share), out=likelihood)  # type: ignore[arg-type]
             at_home = max(float(likelihood[: self._home].max()), float(likelihood[-self._home :].max()))
             at_home = at_home if turned else max(at_home, 1.0)  # whoever waits faces the work, too
-        self._on[0] *= np.float32(np.exp(pause_nats_per_s(move) * dt_s))
+        nats = pause_nats_per_s(move) * dt_s
+        self._on[0] *= np.float32(np.exp(min(nats, 0.0)))
+        self._on[1:] *= np.float32(np.exp(min(-nats, 0.0)))
         steps = max(1, int(np.ceil(dt_s / LONGEST_STEP_S)))
         for number in range(steps):
             last = number == steps - 1

@@ -22,9 +22,9 @@ HALF_S = 0.3
 STILL, MOVING = 0.028, 0.05
 """Moves as shares of the body's size (diagonal of the box around its joints). Tuning stations through the pose estimator: four in five
 ticks of a pause stay below the first, nine in ten of those at work are above the second."""
-FOR_S, AGAINST_S = 4.0, 8.0
-"""Nats that a second of stillness says for a pause, and a second of movement against one: work has its still moments, a pause no
-movement."""
+STANDS_S, MOVES_S = 8.0, 8.0
+"""Nats that a second of stillness says against work that goes on, and a second of movement against a pause. Of being at work at all
+neither says anything: whoever waits for the next part stands as still as whoever pauses."""
 BUSY = 0.07
 """Whoever moves this much is not paused, whatever the work resembles. False pauses an hour, 120 stations: 4.0 → 2.6; from 0.05 on 2.3, but
 through the pose estimator one pause of seven is no longer told."""
@@ -75,8 +75,8 @@ class Stillness:
 
 
 def pause_nats_per_s(move: float | None) -> float:
-    """Evidence of such a move for a pause, from −`AGAINST_S` to `FOR_S`; 0 of what is not known."""
-    return 0.0 if move is None else float(np.interp(move, (STILL, MOVING), (FOR_S, -AGAINST_S)))
+    """Evidence of such a move for a pause against work that goes on, from −`MOVES_S` to `STANDS_S`; 0 of what is not known."""
+    return 0.0 if move is None else float(np.interp(move, (STILL, MOVING), (STANDS_S, -MOVES_S)))
 
 
 @compiled()

@@ -9,7 +9,7 @@ from streams import PHASE, RATE_HZ, TICKS, procedure, reference, seen
 
 from engine.matching.emission import unit
 from engine.matching.hmm import SwitchingMatcher
-from engine.matching.stillness import AGAINST_S, FOR_S, Stillness, pause_nats_per_s
+from engine.matching.stillness import MOVES_S, STANDS_S, Stillness, pause_nats_per_s
 
 SIZE_PX = 300.0
 
@@ -32,15 +32,15 @@ def last(track) -> float:
 
 @pytest.mark.parametrize("scale", [0.2, 1.0, 5.0])
 def test_a_body_that_only_jitters_stands_still_however_large_it_is_seen(scale):
-    assert last(poses(np.zeros(40), jitter_px=2.0, scale=scale)) > 0.5 * FOR_S
-    assert last(poses(3.0 * np.arange(40), jitter_px=2.0, scale=scale)) < -0.5 * AGAINST_S
+    assert last(poses(np.zeros(40), jitter_px=2.0, scale=scale)) > 0.5 * STANDS_S
+    assert last(poses(3.0 * np.arange(40), jitter_px=2.0, scale=scale)) < -0.5 * MOVES_S
 
 
 def test_one_moving_hand_is_movement_and_a_hidden_joint_that_is_guessed_is_not():
     moving = poses(6.0 * np.arange(40))
-    assert last(moving) == -AGAINST_S
+    assert last(moving) == -MOVES_S
     moving[:, 5, 2] = 0.2
-    assert last(moving) == FOR_S
+    assert last(moving) == STANDS_S
 
 
 def test_nothing_is_said_before_there_is_enough_to_compare_nor_after_a_hole():
@@ -48,7 +48,7 @@ def test_nothing_is_said_before_there_is_enough_to_compare_nor_after_a_hole():
     track = poses(np.zeros(40))
     moves = [stillness.step(pose) for pose in track[:12]]
     assert moves == [None] * 11 + [0.0]
-    assert pause_nats_per_s(moves[-1]) == FOR_S
+    assert pause_nats_per_s(moves[-1]) == STANDS_S
     assert stillness.news(moves[-1]) < 0.1
     for nothing in (None, track[12], np.zeros((13, 3), np.float32)):
         assert stillness.step(nothing) is None
@@ -112,3 +112,17 @@ def test_whoever_walks_about_is_not_paused_though_a_pause_was_believed():
     told = [matcher.step(e, 1 / RATE_HZ, pose).status for e, pose in zip(embeddings, track, strict=True)]
     assert told[119] == "paused"
     assert "paused" not in told[132:]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whoever_stands_still_once_the_work_is_done_is_not_paused_in_it(seed):
+    """A pause of the last moment and what comes after the end look the same, and both stand still."""
+    work = procedure(seed)
+    ref = reference(work, cyclic=False)
+    embeddings = seen(work, [*range(TICKS), *[TICKS - 1] * 100], seed)
+    track = poses(8.0 * np.minimum(np.arange(len(embeddings)), TICKS - 1))
+
+    matcher = SwitchingMatcher(ref)
+    told = [matcher.step(e, 1 / RATE_HZ, pose).status for e, pose in zip(embeddings, track, strict=True)]
+    assert told[-1] == "idle"
+    assert float(matcher.belief.sum()) < 0.05
