@@ -29,6 +29,11 @@ SHORT_OF_BEST, LEAST_ALIKE = 0.25, 0.5
 """See `Emission`. Cosines; tuning split: people at work look alike with 0.55–1, and within 0.15 of their own best."""
 BETTER_S, WORSE_S = 0.5, 30.0
 """How soon a better best is believed, and how slowly it is forgotten."""
+FITS, STRAYS = 0.1, 0.3
+"""Cosines below the operator's best of late. Closer than the first, a tick is work as they do it. Beyond the second it is something
+else, whatever moment it resembles most: turning away, coming back, a move that no demonstration shows."""
+STRAY_SAYS = 0.1
+"""What such a tick is worth as evidence of where the work is (docs/decisions/011)."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ class Emission:
 
     How alike somebody looks at best is a trait of the person (and of the camera), so the similarity from which on they count
     as being at work comes down to them: it is `SHORT_OF_BEST` below their best of late, but never below `LEAST_ALIKE`, nor
-    below what has nothing to do with the work.
+    below what has nothing to do with the work. And what looks less alike than they do says less of where they are.
     """
 
     def __init__(self, reference: Reference) -> None:
@@ -110,9 +115,10 @@ class Emission:
         if not turned:
             self.best_of_late += (1.0 - math.exp(-dt_s / memory_s)) * (best - self.best_of_late)
         even = min(self._even, max(self.best_of_late - SHORT_OF_BEST, self._least))
+        worth = news * float(np.interp(self.best_of_late - best, (FITS, STRAYS), (1.0, STRAY_SAYS)))
         at_best = LEAST if turned else min(max(self._nats * (best - even), LEAST), MOST)
         np.subtract(self._likeness, np.float32(best), out=self._likeness)
-        np.multiply(self._likeness, np.float32(self._nats * news), out=self._likeness)
+        np.multiply(self._likeness, np.float32(self._nats * worth), out=self._likeness)
         np.maximum(self._likeness, np.float32(-CLIP), out=self._likeness)
         np.add(self._likeness, np.float32(at_best), out=self._likeness)
         return self._likeness
