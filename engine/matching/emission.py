@@ -107,7 +107,7 @@ class Emission:
         """Embedding (D,), seconds since the last → log-likelihood ratio per position (N,); the next call reuses the array.
 
         `turned`: the operator faces where nobody at this work looks, so whatever it resembles is not work. `news`: share of what
-        is said of one position against the best that was not said before (`engine.matching.stillness`).
+        this tick says that was not said before (`engine.matching.stillness`).
         """
         np.dot(self._mean, embedding, out=self._likeness)
         best = float(self._likeness.max())
@@ -116,7 +116,7 @@ class Emission:
             self.best_of_late += (1.0 - math.exp(-dt_s / memory_s)) * (best - self.best_of_late)
         even = min(self._even, max(self.best_of_late - SHORT_OF_BEST, self._least))
         worth = news * float(np.interp(self.best_of_late - best, (FITS, STRAYS), (1.0, STRAY_SAYS)))
-        at_best = LEAST if turned else min(max(self._nats * (best - even), LEAST), MOST)
+        at_best = LEAST if turned else news * min(max(self._nats * (best - even), LEAST), MOST)
         np.subtract(self._likeness, np.float32(best), out=self._likeness)
         np.multiply(self._likeness, np.float32(self._nats * worth), out=self._likeness)
         np.maximum(self._likeness, np.float32(-CLIP), out=self._likeness)

@@ -62,7 +62,7 @@ class Stillness:
         return None if move < 0.0 else move
 
     def news(self, move: float | None) -> float:
-        """Share of the newest tick's evidence about the position that earlier ticks have not given (0–1); `move` as `step` gave it."""
+        """Share of the newest tick's evidence that earlier ticks have not given (0–1); `move` as `step` gave it."""
         again = SAID_AGAIN * math.exp(-self._same * self._period_s / SAID_OFTEN_S)
         return 1.0 if move is None else float(np.interp(move, (SAME, NEW), (again, 1.0)))
 
