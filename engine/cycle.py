@@ -15,8 +15,6 @@ CARRIED_ON = 0.5
 goes home, and that begins like what usually comes next."""
 ONWARD = 0.4
 """A first visit counts, too, once this share has been passed through with what the live answer adds."""
-TELLING = 0.5
-"""A first visit that says that an earlier phase was left out counts from this share: a late one looks like what comes after it."""
 AGAIN = 0.3
 """Back by this share of a phase: it is being done again."""
 GOES_ON = 0.2
@@ -211,8 +209,6 @@ class CycleRecord:
         seen = sum(self.visit[low:high])
         carried_on = self.current in self.order and self.order[-1] == self.current - 1
         needed = CARRIED_ON if carried_on else procedure.counts_from(self.current)
-        if self.current not in self.order and any(self.current > instead for instead, _ in self.pending.values()):
-            needed = max(needed, TELLING)
         if seen >= needed * (high - low) or self._returned(procedure, seen / (high - low)):
             return True
         last = next((b for b in range(high - 1, low - 1, -1) if self.visit[b]), low)

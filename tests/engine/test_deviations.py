@@ -193,13 +193,6 @@ def test_a_position_that_drifted_while_somebody_stood_still_is_no_place_to_go_ba
     assert shift.kinds(*DEVIATIONS[:3]) == told
 
 
-@pytest.mark.parametrize(("share", "told"), [(0.45, False), (0.55, True)])
-def test_half_of_a_later_phase_says_that_an_earlier_one_was_left_out(share: float, told: bool):
-    shift = Shift("abcde").do("a", "c")
-    pass_through(shift, 3 * LENGTH_S, (3 + share) * LENGTH_S).do("b", "d", "e").stay(0.0, 2.0, "idle")
-    assert (("phase_skipped", "b") in shift.kinds("phase_skipped")) == told
-
-
 def test_slipping_back_in_steps_is_one_repetition():
     shift = Shift().do(*"ab")
     pass_through(pass_through(shift, 3.2, 4.0), 2.3, 4.0)
