@@ -20,7 +20,7 @@ from engine.matching.emission import Emission
 from engine.matching.facing import Facing
 from engine.matching.forward import compile_once, forward
 from engine.matching.smoothing import LAG_S, FixedLag
-from engine.matching.stillness import BUSY, Stillness, pause_nats_per_s
+from engine.matching.stillness import BUSY, Stillness, moving, pause_nats_per_s
 from engine.matching.transitions import RATES, Dynamics
 from engine.reference import Reference
 
@@ -52,6 +52,7 @@ class SwitchingMatcher:
         self._rate_hz = reference.info.rate_hz
         self._cyclic = reference.info.cyclic
         self._stillness = Stillness(reference.poses.shape[1], self._rate_hz)
+        self._moving = moving(reference.poses, self._rate_hz)
         self._land, self._begin = transitions.landings(reference, self.dynamics)
         self._entry = np.array(self.dynamics.entry, np.float32)
         self._rates = np.array(RATES)
@@ -106,9 +107,11 @@ class SwitchingMatcher:
             np.exp(self._emission(embedding, dt_s, turned, share), out=likelihood)  # type: ignore[arg-type]
             at_home = max(float(likelihood[: self._home].max()), float(likelihood[-self._home :].max()))
             at_home = at_home if turned else max(at_home, 1.0)  # whoever waits faces the work, too
-        nats = pause_nats_per_s(move) * dt_s
-        self._on[0] *= np.float32(np.exp(min(nats, 0.0)))
-        self._on[1:] *= np.float32(np.exp(min(-nats, 0.0)))
+        nats = np.float32(pause_nats_per_s(move) * dt_s)
+        if nats < 0:
+            self._on[0] *= np.exp(nats)
+        elif nats > 0:
+            self._on[1:] *= np.exp(-nats * self._moving)
         steps = max(1, int(np.ceil(dt_s / LONGEST_STEP_S)))
         for number in range(steps):
             last = number == steps - 1

@@ -74,6 +74,16 @@ class Stillness:
         self._next, self._filled, self._same = map(int, state["still_at"])
 
 
+def moving(poses: NDArray[np.floating], rate_hz: float) -> NDArray[np.float32]:
+    """How surely the work itself moves at each position of a reference (N,), 0–1, from its poses (N, K, 3).
+
+    Where it stands still for a look at the part, whoever does so is not paused. 1 where nothing is known.
+    """
+    stillness = Stillness(poses.shape[1], rate_hz)
+    moves = [stillness.step(pose) for pose in poses]
+    return np.array([1.0 if m is None else np.interp(m, (STILL, MOVING), (0.0, 1.0)) for m in moves], np.float32)
+
+
 def pause_nats_per_s(move: float | None) -> float:
     """Evidence of such a move for a pause against work that goes on, from −`MOVES_S` to `STANDS_S`; 0 of what is not known."""
     return 0.0 if move is None else float(np.interp(move, (STILL, MOVING), (STANDS_S, -MOVES_S)))

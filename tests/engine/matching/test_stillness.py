@@ -5,8 +5,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from streams import PHASE, RATE_HZ, TICKS, procedure, reference, seen
+from streams import BUNDLE, PHASE, RATE_HZ, TICKS, procedure, reference, seen
 
+from engine.matching.building import EmbeddedDemo, build_reference
 from engine.matching.emission import unit
 from engine.matching.hmm import SwitchingMatcher
 from engine.matching.stillness import MOVES_S, STANDS_S, Stillness, pause_nats_per_s
@@ -126,3 +127,19 @@ def test_whoever_stands_still_once_the_work_is_done_is_not_paused_in_it(seed):
     told = [matcher.step(e, 1 / RATE_HZ, pose).status for e, pose in zip(embeddings, track, strict=True)]
     assert told[-1] == "idle"
     assert float(matcher.belief.sum()) < 0.05
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_work_that_stands_still_in_the_demonstration_too_is_no_pause_and_goes_on(seed):
+    """A look at the part: nothing moves, and nothing that is seen changes."""
+    work = procedure(seed)
+    stop, on = 2 * PHASE, 3 * PHASE
+    work[stop:on] = work[stop]
+    track = poses(8.0 * np.concatenate([np.arange(stop), np.full(PHASE, stop), np.arange(stop, on)]))
+    matcher = SwitchingMatcher(build_reference([EmbeddedDemo("demo", work, track)], None, BUNDLE, cyclic=False))
+    live = zip(seen(work, range(TICKS), seed), track, strict=True)
+    told = [matcher.step(embedding, 1 / RATE_HZ, pose) for embedding, pose in live]
+    assert "paused" not in {match.status for match in told}
+    apart_s = np.array([match.position_s for match in told]) - np.arange(TICKS) / RATE_HZ
+    assert np.abs(apart_s[stop:on]).max() < 1.0
+    assert np.abs(apart_s[on + 8 :]).max() < 0.15
