@@ -5,7 +5,8 @@
 Off task scores 0. `even` is −offset / slope, or lower for somebody who looks less alike (see `Emission`). Slope and offset come from
 logistic regression of matched against unmatched pairs, whose log-odds at equal weights *are* the log-likelihood ratio;
 consecutive frames repeat each other's evidence, which `temper` makes up for. What a single tick may say is bounded twice: `LEAST`
-and `MOST` about whether there is work at all, `CLIP` about one position against the best.
+and `MOST` about whether there is work at all, `CLIP` about one position against the best. It says less than that where it repeats
+what was said before, and of one position against the best also where it looks like no work of this operator.
 """
 
 from __future__ import annotations
