@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from engine.cycle import AGAIN, RETURNED, CycleRecord
+from engine.cycle import AGAIN, COMING_S, RETURNED, CycleRecord
 from engine.evidence import Evidence
 from engine.presence import Tell
 from engine.procedure import ESTABLISHED, Procedure
@@ -61,6 +61,8 @@ class _Memory:
     """When the last cycle ended."""
     over_s: float | None = None
     """When work stopped after the last phase, though something had been passed over that may still be made up for."""
+    away_s: float | None = None
+    """When the operator was last away."""
     repeated: bool = False
     """The last phase of the cycle that has ended was told to be done again."""
     fresh: bool = True
@@ -156,8 +158,9 @@ class CycleTracker:
         if at_end and (stays or not record.missing(procedure)) and self._complete():
             self.end(tick.at_s)
 
-    def interrupted(self) -> None:
+    def interrupted(self, now_s: float) -> None:
         """The operator is away: what is taken up again afterwards is no repetition."""
+        self._memory.away_s = now_s
         self._memory.wrapped_s = None
         self._record.back_s = 0.0
         if self._record.left_s is None:
@@ -224,6 +227,10 @@ class CycleTracker:
         self._record.started_s = begun
         self._record.joined = memory.fresh and tick.phase > 0
         memory.fresh = False
+        coming = memory.away_s is not None and begun - memory.away_s < COMING_S
+        if coming and tick.phase > 0 and not self._record.joined:
+            # They come from being away, or the going went on: what was done before that nobody knows, and it is not told as skipped.
+            self._record.skipped = list(procedure.earlier(tick.phase))
         self._tell("cycle_started", begun)
         memory.candidate, memory.candidate_since_s, memory.candidate_s = tick.phase, begun, PHASE_EVIDENCE_S
         memory.candidate_bin, memory.candidate_work_s = here, tick.at_s - begun

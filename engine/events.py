@@ -98,7 +98,7 @@ class EventDetector:
         elif presence.out_of_sight(time_s, dt_s):
             cycles.leave(time_s, GIVEN_UP_S)
         if presence.away:
-            cycles.interrupted()
+            cycles.interrupted(time_s)
         return self._drafts
 
     def finish(self, remaining: Sequence[Delayed]) -> list[Event]:

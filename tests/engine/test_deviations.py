@@ -281,3 +281,17 @@ def test_a_phase_that_has_only_begun_is_not_repeated_by_being_done(reached: floa
     pass_through(pass_through(shift, 2.0, 4.0), 6.4, reached)
     pass_through(pass_through(shift, 3.8, 4.4), 6.2, 8.0).do("e")
     assert shift.kinds(*DEVIATIONS) == [("phase_out_of_order", "b"), *told]
+
+
+@pytest.mark.parametrize(("between", "told"), [("off_task", []), ("idle", [("phase_skipped", "a")])])
+def test_whoever_is_only_just_back_has_not_left_out_what_came_before(between: str, told: list):
+    """They go on with what they had begun before they went, or their coming resembles work."""
+    shift = Shift("abcd").do(*"abcd").stay(0.0, 4.0, between).do(*"bcd").stay(0.0, 2.0, "idle")
+    assert shift.kinds(*DEVIATIONS) == told
+    assert shift.kinds("cycle_finished") == [("cycle_finished", None)] * 2
+
+
+def test_a_moment_lost_at_the_start_of_a_phase_has_hidden_no_other():
+    """It is a large share of the little that has been seen of the phase, and small beside what the passed one takes."""
+    shift = Shift("abcd").do(*"abcdb").stay(4.0, 0.4, "on_task").do(*"cd").stay(0.0, 2.0, "idle")
+    assert shift.kinds(*DEVIATIONS) == [("phase_skipped", "a")]
