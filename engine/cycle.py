@@ -30,7 +30,7 @@ HIDING = 1.4
 both: the passed phase was done then, and looked like it. Tuning stations: 1.7–3.2 where that was so, at most 1.34 where not."""
 HIDDEN = 0.25
 """But not by less than this share of what the passed phase takes: of a phase that has only been begun a tick or two make the former
-ratio. Ten seeds of stations: 0.25–0.87 in 48 cycles where that was so, 0.15–0.23 in three where not."""
+ratio. Nine seeds of stations: 0.25–0.87 in 42 cycles where that was so, 0.15–0.23 in three where not."""
 PACE_PRIOR_S = 1.0
 """Work at the usual pace that is added to what has been seen, before the pace of a cycle is spoken of."""
 LATEST = 0.5
@@ -80,7 +80,7 @@ class CycleRecord:
     pending: dict[str, list[float]] = field(default_factory=dict)
     """Passed without a visit: phase → [phase that came instead, when]."""
     skipped: list[int] = field(default_factory=list)
-    """Reported as skipped."""
+    """Reported as skipped, or not known of (see `begin`) and not to be reported."""
     confirmed: list[int] = field(default_factory=list)
     slow: bool = False
     """The current visit has been reported as slow."""
@@ -117,6 +117,16 @@ class CycleRecord:
         """An empty record of the next cycle. Habits go with it; whoever takes over has their own after two or three cycles."""
         empty = CycleRecord.empty(procedure)
         return replace(empty, started_s=time_s, usual=list(self.usual), joined=joined, left_s=left_s)
+
+    def begin(self, procedure: Procedure, phase: int, time_s: float, fresh: bool, away_s: float | None) -> None:
+        """The cycle has begun at `time_s`, as it seems with `phase`.
+
+        `fresh`: nothing is known of what came before. `away_s`: when the operator was last away; whoever comes from there may go on
+        with what they had begun, or their coming only resembles work: what would have come before is not reported as skipped.
+        """
+        self.started_s, self.joined = time_s, fresh and phase > 0
+        if not self.joined and away_s is not None and time_s - away_s < COMING_S:
+            self.skipped = procedure.earlier(phase)
 
     def mark(self, low: int, high: int) -> None:
         """Bins low … high have been passed through."""

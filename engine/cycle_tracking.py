@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from engine.cycle import AGAIN, COMING_S, RETURNED, CycleRecord
+from engine.cycle import AGAIN, RETURNED, CycleRecord
 from engine.evidence import Evidence
 from engine.presence import Tell
 from engine.procedure import ESTABLISHED, Procedure
@@ -224,13 +224,8 @@ class CycleTracker:
         begun = max(begun, tick.at_s - 2 * covered * procedure.duration_s)
         memory.open = True
         memory.cycle += 1
-        self._record.started_s = begun
-        self._record.joined = memory.fresh and tick.phase > 0
+        self._record.begin(procedure, tick.phase, begun, memory.fresh, memory.away_s)
         memory.fresh = False
-        coming = memory.away_s is not None and begun - memory.away_s < COMING_S
-        if coming and tick.phase > 0 and not self._record.joined:
-            # They come from being away, or the going went on: what was done before that nobody knows, and it is not told as skipped.
-            self._record.skipped = list(procedure.earlier(tick.phase))
         self._tell("cycle_started", begun)
         memory.candidate, memory.candidate_since_s, memory.candidate_s = tick.phase, begun, PHASE_EVIDENCE_S
         memory.candidate_bin, memory.candidate_work_s = here, tick.at_s - begun

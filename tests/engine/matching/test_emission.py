@@ -9,9 +9,9 @@ from engine.matching.emission import STRAY_SAYS, Emission, unit
 DT_S = 0.05
 
 
-def nats_per_cosine(emission: Emission, embedding: np.ndarray, here: int) -> float:
-    """What it makes of the difference in likeness between `here` and the tick after it."""
-    likeness = emission._mean @ embedding
+def nats_per_cosine(emission: Emission, work: np.ndarray, embedding: np.ndarray, here: int) -> float:
+    """What it makes of the difference in likeness between `here` in the demonstrated work and the tick after it."""
+    likeness = work @ embedding
     told = emission(embedding.astype(np.float32), DT_S)
     return float((told[here] - told[here + 1]) / (likeness[here] - likeness[here + 1]))
 
@@ -27,6 +27,6 @@ def test_whoever_looks_less_like_work_than_they_do_at_work_says_little_of_where_
     newcomer, known = Emission(reference(work)), Emission(reference(work))
     for embedding in work:
         known(embedding.astype(np.float32), DT_S)
-    at_work = nats_per_cosine(known, work[here], here)
-    assert nats_per_cosine(known, turning, here) == pytest.approx(STRAY_SAYS * at_work, rel=0.05)
-    assert nats_per_cosine(newcomer, turning, here) > 0.5 * at_work  # they may never look more alike
+    at_work = nats_per_cosine(known, work, work[here], here)
+    assert nats_per_cosine(known, work, turning, here) == pytest.approx(STRAY_SAYS * at_work, rel=0.05)
+    assert nats_per_cosine(newcomer, work, turning, here) > 0.5 * at_work  # they may never look more alike
