@@ -102,7 +102,7 @@ class TrainingConfig(Section):
     batches: BatchConfig = BatchConfig()
     schedule: ScheduleConfig
     start_from: tuple[Path, ...] = ()
-    """Checkpoint whose weights are the first ones (see `training.checkpoint.begin_from`), or several, whose mean is; none: random."""
+    """Checkpoint or bundle whose weights are the first ones (see `training.checkpoint.begin_from`), or several, whose mean is; none: random."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "bf16-mixed"
     checkpoint_every: PositiveInt = 100
 

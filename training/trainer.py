@@ -30,10 +30,10 @@ from training.batches import Batch, Batches
 from training.checkpoint import (
     Checkpoint,
     begin_from,
-    load_checkpoint,
     mean_of,
     save_checkpoint,
     save_tensors,
+    trained_net,
     write_json,
 )
 from training.config import TrainingConfig
@@ -60,7 +60,7 @@ def train(config: TrainingConfig, folder: Path, *, resume: bool = False, report:
     _prepare_folder(folder, config, resume, fabric)
     net = LockstepNet(config.network())
     if config.start_from:
-        begin_from(net, mean_of([load_checkpoint(folder).net for folder in config.start_from]))
+        begin_from(net, mean_of([trained_net(source) for source in config.start_from]))
     if config.schedule.steps == 0:
         checkpoint = _averaged(config, net.state_dict(), {"steps": 0})
         if fabric.is_global_zero:

@@ -1,12 +1,15 @@
 """Training: the packed network is the network, a resumed run is the same run, and mistakes in a YAML are named."""
 
 import json
+import shutil
 
 import pytest
 import torch
 from pydantic import ValidationError
+from safetensors.torch import load_file
 
 from clients.commands.train import command
+from engine.bundle import open_bundle
 from engine.errors import ConfigError, DataError
 from models.lockstep_net import LockstepNet, NetConfig
 from training.checkpoint import begin_from, load_checkpoint, mean_of
@@ -202,3 +205,15 @@ def test_a_training_may_begin_from_the_mean_of_several_but_not_of_different_netw
     train(config(net=SMALL["net"] | {"heads": 1}), tmp_path / "other")
     with pytest.raises(DataError, match="no mean"):
         train(config(start_from=[folders[0], tmp_path / "other" / "checkpoint"]), tmp_path / "none")
+
+
+def test_a_training_may_begin_from_a_shipped_bundle_by_name_or_from_a_bundle_s_folder(tmp_path):
+    shipped = open_bundle("body13")
+    for source in ("body13", shipped.folder):
+        train(config(net=shipped.info.network, start_from=source, schedule={"steps": 0}), tmp_path / "run")
+        found = load_file(tmp_path / "run" / "checkpoint" / "model.safetensors")
+        for name, tensor in load_file(shipped.folder / "model.safetensors").items():
+            assert torch.equal(found[name], tensor)
+        shutil.rmtree(tmp_path / "run")
+    with pytest.raises(DataError, match="cannot read the checkpoint nowhere"):
+        train(config(start_from="nowhere", schedule={"steps": 0}), tmp_path / "run")
