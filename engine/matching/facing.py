@@ -39,7 +39,7 @@ class Facing:
         joints = skeleton.layout(reference.info.layout).joints
         self._pair = ("left_shoulder", "right_shoulder")
         self._indices = tuple(joints.index(name) for name in self._pair if name in joints)
-        self._low, self._high = _range(reference.poses, self._indices)
+        self._low, self._high = _range(reference.poses, self._indices, reference.info.rate_hz)
         self.reset()
 
     def reset(self) -> None:
@@ -80,14 +80,24 @@ class Facing:
         self._mixed_up = bool(state["facing"][3])
 
 
-def _range(poses: NDArray[np.floating], shoulders: tuple[int, ...]) -> tuple[float, float]:
-    """Between which shares of the full width the shoulders are while the work is shown; empty (1, 0) if that cannot be told."""
+def _range(poses: NDArray[np.floating], shoulders: tuple[int, ...], rate_hz: float) -> tuple[float, float]:
+    """Between which shares of the full width the shoulders are while the work is shown; empty (1, 0) if that cannot be told.
+
+    The estimator mixes up left and right of whoever shows the work, too: where they leap to the other side, they do not count.
+    """
     if len(shoulders) < 2 or not len(poses):
         return 1.0, 0.0
     left, right = poses[:, shoulders[0]], poses[:, shoulders[1]]
     seen = np.minimum(left[:, 2], right[:, 2]) >= SEEN
-    span = (left[:, 0] - right[:, 0])[seen]
-    if len(span) < 0.5 * len(poses) or not np.abs(span).max() > 0:
+    span = left[:, 0] - right[:, 0]
+    if seen.sum() < 0.5 * len(poses) or not np.abs(span[seen]).max() > 0:
         return 1.0, 0.0
-    share = span / np.quantile(np.abs(span), 0.9)
-    return float(np.quantile(share, 0.02)), float(np.quantile(share, 0.98))
+    facing = span / np.quantile(np.abs(span[seen]), 0.9)
+    leaps = (np.abs(np.diff(facing, prepend=facing[0])) > LEAP_PER_S / rate_hz) & seen & np.roll(seen, 1)
+    stretch = np.cumsum(leaps)
+    mostly = np.sign(np.median(facing[seen]))
+    for number in range(stretch[-1] + 1):
+        of_it = stretch == number
+        if np.any(seen & of_it) and np.sign(np.median(facing[seen & of_it])) == -mostly and stretch[-1]:
+            seen &= ~of_it
+    return float(np.quantile(facing[seen], 0.02)), float(np.quantile(facing[seen], 0.98))
