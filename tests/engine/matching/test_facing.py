@@ -52,6 +52,15 @@ def test_an_estimator_that_mixes_left_and_right_up_turns_nobody_round():
     assert not any(followed(facing, [180] * 5 + [0] * 10 + [180] * 30))
 
 
+def test_left_and_right_mixed_up_in_the_demonstration_do_not_make_it_work_from_all_sides():
+    work = procedure(1)
+    mixed_up = (np.arange(len(work)) // 10) % 6 == 3
+    demo = EmbeddedDemo("demo", work, np.stack([pose(180 if wrong else 0) for wrong in mixed_up]))
+    facing = Facing(build_reference([demo], None, BUNDLE))
+    followed(facing, [0] * 40)
+    assert all(followed(facing, [*turning(180), *[180] * 20])[-20:])
+
+
 def test_work_that_is_shown_from_all_sides_gives_no_cue():
     facing = Facing(shown([0, 90, 180, 90, 0]))
     followed(facing, [0] * 40)

@@ -130,6 +130,21 @@ def test_whoever_stands_still_once_the_work_is_done_is_not_paused_in_it(seed):
 
 
 @pytest.mark.parametrize("seed", range(4))
+def test_whoever_stands_ready_where_the_work_begins_waits_and_is_not_paused_in_it(seed):
+    """Though they seemed to be at work before (a network that has just begun to see likens the first ticks to anything), and
+    though poses say nothing: the demonstration stands still there, too, or there are none."""
+    work = procedure(seed)
+    first = [*range(PHASE, PHASE + 10)]
+    begins = len(first) + 80
+    embeddings = seen(work, [*first, *[0] * 80, *range(TICKS)], seed)
+    matcher = SwitchingMatcher(reference(work))
+    told = [matcher.step(embedding, 1 / RATE_HZ).status for embedding in embeddings]
+    assert "paused" not in told
+    assert set(told[len(first) + 20 : begins]) == {"idle"}
+    assert set(told[begins + 20 :]) == {"on_task"}
+
+
+@pytest.mark.parametrize("seed", range(4))
 def test_work_that_stands_still_in_the_demonstration_too_is_no_pause_and_goes_on(seed):
     """A look at the part: nothing moves, and nothing that is seen changes."""
     work = procedure(seed)
