@@ -116,10 +116,10 @@ class CycleTracker:
             return  # nobody leaps while standing still
         memory.last_bin = here
         if memory.wrapped_s is not None:
-            beyond, missing = here > START * bins, self._record.missing(procedure)
-            if beyond and (tick.phase in missing or (missing and forward > stride)):
+            beyond, missing, coming = here > START * bins, self._record.missing(procedure), self._record.coming()
+            if beyond and (tick.phase in missing or (forward > stride and (missing or coming))):
                 memory.wrapped_s = None  # it went back to what had been passed over, or never to the start
-            elif not beyond and tick.at_s - memory.wrapped_s < MADE_UP_S:
+            elif (coming or not beyond) and tick.at_s - memory.wrapped_s < MADE_UP_S:
                 return
             else:
                 self.end(memory.wrapped_s)

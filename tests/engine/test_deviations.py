@@ -274,6 +274,14 @@ def test_after_an_absence_what_resembles_a_later_start_begins_no_cycle():
     assert told == [("cycle_finished", None)] * 2
 
 
+def test_coming_back_across_the_first_quarter_neither_ends_the_cycle_nor_leaves_out_its_last_phase():
+    """Going away resembled the last phase, and coming back a moment near the start."""
+    shift = pass_through(Shift("abcde").do(*"abc"), 6.0, 7.0)
+    pass_through(pass_through(shift, 8.4, 8.7).stay(8.7, 4.0, "off_task"), 2.05, 2.7)
+    pass_through(shift, 7.0, 10.0).do("a", "b")
+    assert shift.kinds("cycle_finished", "cycle_abandoned", *DEVIATIONS) == [("cycle_finished", None)]
+
+
 @pytest.mark.parametrize(("reached", "told"), [(6.8, []), (7.5, [("phase_repeated", "d")])])
 def test_a_phase_that_has_only_begun_is_not_repeated_by_being_done(reached: float, told: list[tuple[str, str]]):
     """Done after c, b resembles the beginning of d for as long as it lasts."""
