@@ -94,10 +94,9 @@ def _range(poses: NDArray[np.floating], shoulders: tuple[int, ...], rate_hz: flo
         return 1.0, 0.0
     facing = span / np.quantile(np.abs(span[seen]), 0.9)
     leaps = (np.abs(np.diff(facing, prepend=facing[0])) > LEAP_PER_S / rate_hz) & seen & np.roll(seen, 1)
-    stretch = np.cumsum(leaps)
-    mostly = np.sign(np.median(facing[seen]))
-    for number in range(stretch[-1] + 1):
-        of_it = stretch == number
-        if np.any(seen & of_it) and np.sign(np.median(facing[seen & of_it])) == -mostly and stretch[-1]:
-            seen &= ~of_it
+    stretch, mostly = np.cumsum(leaps), np.median(facing[seen])
+    for number in np.unique(stretch[seen]):
+        of_it = seen & (stretch == number)
+        if np.median(facing[of_it]) * mostly < 0:
+            seen = seen & ~of_it
     return float(np.quantile(facing[seen], 0.02)), float(np.quantile(facing[seen], 0.98))
