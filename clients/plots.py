@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
+from matplotlib.offsetbox import AnchoredOffsetbox, HPacker, TextArea
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
@@ -116,8 +118,22 @@ def _event_marks(axis: Any, events: list[Event]) -> None:
                     family="DejaVu Sans",
                 )
                 axis.plot([event.time_s] * 2, [0, 0.45], color=colour, lw=0.8)
-    legend = "    ".join(f"{_MARKS[kind][0]} {kind.replace('_', ' ')}" for kind in kinds)
-    axis.text(0, -0.75, legend or "no events", transform=axis.transAxes, color=_SOFT, fontsize=9, family="DejaVu Sans")
+    texts = [text for kind in kinds for text in (_MARKS[kind], (kind.replace("_", " ") + "  ", _SOFT))]
+    legend: list[Artist] = [
+        TextArea(text, textprops={"color": colour, "fontsize": 9, "family": "DejaVu Sans"})
+        for text, colour in texts or [("no events", _SOFT)]
+    ]
+    axis.add_artist(
+        AnchoredOffsetbox(
+            "upper left",
+            child=HPacker(children=legend, pad=0, sep=4),
+            bbox_to_anchor=(0, -0.5),
+            bbox_transform=axis.transAxes,
+            frameon=False,
+            pad=0,
+            borderpad=0,
+        )
+    )
 
 
 def _runs(times_s: NDArray[np.float64], where: NDArray[np.bool_]) -> list[tuple[float, float]]:
