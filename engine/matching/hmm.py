@@ -112,9 +112,10 @@ class SwitchingMatcher:
             self._on[0] *= np.exp(nats)
         elif nats > 0:
             self._on[1:] *= np.exp(-nats * self._moving)
-        # Who stands where the work begins, or where it has ended, is not paused in it.
-        self._idle += float(self._on[0, : self._home].sum() + self._on[0, -self._home :].sum())
-        self._on[0, : self._home] = self._on[0, -self._home :] = 0.0
+        for home in (slice(self._home), slice(-self._home, None)):
+            # Who stands where the work begins, or where it has ended, is not paused in it.
+            self._idle += float(self._on[0, home].sum())
+            self._on[0, home] = 0.0
         steps = max(1, int(np.ceil(dt_s / LONGEST_STEP_S)))
         for number in range(steps):
             last = number == steps - 1

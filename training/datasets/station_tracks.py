@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=40)
     parser.add_argument("--cycles", type=int, default=2)
     parser.add_argument("--first", type=int, default=0, help="number of the first worker")
-    parser.add_argument("--mistakes", action="store_true", help="a phase skipped, repeated or swapped in every cycle")
+    parser.add_argument("--mistakes", action="store_true", help="phases skipped, repeated or swapped in every cycle")
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
