@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from engine.bundle import SHIPPED, open_bundle
+from engine.embedder.pytorch import load_net
 from engine.errors import DataError
 from models.lockstep_net import LockstepNet, NetConfig
 
@@ -120,21 +121,11 @@ def load_checkpoint(folder: Path | str) -> Checkpoint:
 def trained_net(source: Path) -> LockstepNet:
     """The network of a checkpoint, or of a bundle: a folder, or the name of a shipped one.
 
-    Raises DataError as `load_checkpoint`, or where the bundle has no weights; BundleError: the bundle is broken.
+    Raises DataError as `load_checkpoint`, BundleError where the bundle is broken or has no weights.
     """
-    if not (source / "bundle.json").is_file() and (source.exists() or not (SHIPPED / source / "bundle.json").is_file()):
-        return load_checkpoint(source).net
-    bundle = open_bundle(source)
-    if bundle.info.weights_file is None:
-        raise DataError(
-            f"bundle {bundle.info.name} has no weights to begin from",
-            expected="a bundle with model.safetensors",
-            found="graphs only",
-            next_step="Name the checkpoint that it was exported from in `start_from:`.",
-        )
-    net = LockstepNet(NetConfig(**bundle.info.network))
-    net.load_state_dict(load_file(bundle.folder / bundle.info.weights_file))
-    return net.eval()
+    of_bundle = (source / "bundle.json").is_file()
+    shipped = not source.exists() and (SHIPPED / source / "bundle.json").is_file()
+    return load_net(open_bundle(source)) if of_bundle or shipped else load_checkpoint(source).net
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
