@@ -10,11 +10,6 @@ from dataclasses import dataclass, field, replace
 from engine.messages import EventKind
 from engine.procedure import Procedure
 
-CARRIED_ON = 0.5
-"""Share from which on a phase counts as done again where it seems to follow its usual predecessor, which came late: whoever is done
-goes home, and that begins like what usually comes next."""
-ONWARD = 0.4
-"""A first visit counts, too, once this share has been passed through with what the live answer adds."""
 AGAIN = 0.3
 """Back by this share of a phase: it is being done again."""
 GOES_ON = 0.2
@@ -220,14 +215,12 @@ class CycleRecord:
         """
         low, high = procedure.spans[self.current]
         seen = sum(self.visit[low:high])
-        carried_on = self.current in self.order and self.order[-1] == self.current - 1
-        needed = CARRIED_ON if carried_on else procedure.counts_from(self.current)
-        if seen >= needed * (high - low) or self._returned(procedure, seen / (high - low)):
+        needed = procedure.counts_from(self.current) * (high - low)
+        if seen >= needed or self._returned(procedure, seen / (high - low)):
             return True
         last = next((b for b in range(high - 1, low - 1, -1) if self.visit[b]), low)
         onward = max(min(ahead, high - 1) - last, 0)
-        needed = max(ONWARD, needed)
-        return self.current not in self.order and seen + onward >= needed * (high - low)
+        return self.current not in self.order and seen + onward >= needed
 
     def _returned(self, procedure: Procedure, share: float) -> bool:
         """The phase that was done last goes on being done, of which this visit has passed through `share`.
