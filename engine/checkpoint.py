@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from engine.links.items import BROKEN, Mark
 
-FORMAT = 5
-"""Raised whenever the aligner's state holds other things than before: 3 has pauses of late, and a shorter delayed copy."""
+FORMAT = 6
+"""Raised whenever the aligner's state holds other things than before."""
 _DTYPES = {"<f4", "<f8", "<i4", "<i8", "|b1", "|u1", "|i1", "<u4", "<u8", "<f2"}
 
 

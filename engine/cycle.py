@@ -81,6 +81,8 @@ class CycleRecord:
     """The current visit has been reported as slow."""
     visit_s: float = 0.0
     """Time at work in this visit."""
+    begun_again_s: float = 0.0
+    """What `visit_s` was when the phase was begun again without another in between."""
     last_work_s: float = 0.0
     """When work was last seen."""
     dwell_at_last_s: float = 0.0
@@ -119,7 +121,8 @@ class CycleRecord:
         `fresh`: nothing is known of what came before. `away_s`: when the operator was last away; whoever comes from there may go on
         with what they had begun, or their coming only resembles work: what would have come before is not reported as skipped.
         """
-        self.started_s, self.joined = time_s, fresh and phase > 0
+        self.started_s = time_s
+        self.joined = fresh and not all(procedure.phases[before].optional for before in range(phase))
         if not self.joined and away_s is not None and time_s - away_s < COMING_S:
             self.skipped = procedure.earlier(phase)
 
@@ -129,7 +132,8 @@ class CycleRecord:
             self.covered[b] = self.visit[b] = 1
 
     def enter(self, procedure: Procedure, phase: int, time_s: float) -> None:
-        self.current, self.entered_s, self.established, self.slow, self.visit_s = phase, time_s, False, False, 0.0
+        self.current, self.entered_s, self.established, self.slow = phase, time_s, False, False
+        self.visit_s = self.begun_again_s = 0.0
         self.begun_share = self.coverage(procedure, [phase])
         self.visit = [0] * len(self.visit)
 
@@ -187,6 +191,7 @@ class CycleRecord:
     def revisit(self, procedure: Procedure, time_s: float) -> None:
         """The current phase is being done again, without another in between."""
         self.entered_s, self.established, self.visit = time_s, False, [0] * len(self.visit)
+        self.begun_again_s, self.slow = self.visit_s, False
         self.begun_share = self.coverage(procedure, [self.current])
 
     def coverage(self, procedure: Procedure, phases: list[int] | None = None) -> float:

@@ -26,8 +26,6 @@ ROUNDING_S = 1e-6
 BEGIN_EVIDENCE_S = 0.3
 """Trusted time at work before a cycle is said to have started."""
 BEGIN_COVERAGE = 0.06
-END_S = 0.1
-"""This close to the end of the clock counts as having reached it."""
 END_WAIT_S, MAKING_UP_S = 1.0, 1.6
 """Standing at the end this long ends the cycle: the latter where a phase was passed over, which may come late, after the last."""
 MADE_UP_S = 0.6
@@ -36,6 +34,8 @@ START, START_ALONG = 0.25, 0.35
 """Shares of the clock in which a cycle begins that follows another one: usually, and at the farthest."""
 TAIL = 0.12
 """Share of the clock at its end in which no cycle starts: it belongs to the one that has just ended."""
+CONFIRMING_S = 5.0
+"""A confirmation from outside may come this long after its phase was left, also when the cycle is over: hands first, scanner next."""
 STRIDE_S = 0.4
 """Most that one tick may advance and still have passed through what lies between."""
 
@@ -67,8 +67,8 @@ class _Memory:
     """The last phase of the cycle that has ended was told to be done again."""
     fresh: bool = True
     """Nothing is known of what came before (start of the stream, long absence)."""
-    unconfirmed: dict[str, float] = field(default_factory=dict)
-    """Phases left but not yet confirmed from outside → when they were left."""
+    unconfirmed: dict[str, tuple[float, float, int]] = field(default_factory=dict)
+    """Phases left but not yet confirmed from outside → when they were left, time at work in them, cycle."""
     evidence: Evidence = field(default_factory=Evidence)
 
 
@@ -151,7 +151,7 @@ class CycleTracker:
         else:
             record.move_on(tick.dt_s)
             self._dwell(tick)
-        at_end = here >= bins - max(1, round(END_S / procedure.duration_s * bins))
+        at_end = here >= procedure.end_bin
         wait_s = MAKING_UP_S if record.may_be_made_up_for(procedure) else END_WAIT_S
         stays = memory.evidence.since("at end", at_end, tick.at_s, tick.dt_s, wait_s) is not None
         # What was passed over may still be made up for; the next start, or standing still here, says that it was not.
@@ -184,21 +184,46 @@ class CycleTracker:
             self.end(self._memory.wrapped_s)
         elif self._memory.open and self._complete():
             self.end(self._record.last_work_s)
+        for key in list(self._memory.unconfirmed):
+            self._not_confirmed(key)
+
+    def start_anew(self) -> None:
+        """Time has leapt: the open cycle ends where work was last seen, and nothing is known of what comes next."""
+        self.stream_ended()
+        if self._memory.open:
+            self.end(self._record.last_work_s)
+        memory = self._memory
+        self._memory = _Memory(cycle=memory.cycle, finished=memory.finished)
+        self._record = self._record.following(self.procedure, 0.0, joined=True)
 
     def confirm(self, phase: int, now_s: float) -> None:
         """From outside: done, whatever the camera saw of it."""
-        record, procedure = self._record, self.procedure
-        self._tell("phase_confirmed", now_s, procedure.phases[phase].name)
-        if not self._memory.open:
+        record, procedure, memory = self._record, self.procedure, self._memory
+        name = procedure.phases[phase].name
+        left_s, dwell_s, cycle = memory.unconfirmed.pop(str(phase), (None, 0.0, memory.cycle))
+        self._tell("phase_confirmed", now_s, name, cycle=cycle)
+        if left_s is not None:
+            self._tell("phase_finished", left_s, name, cycle=cycle, dwell_s=dwell_s)
+        if not memory.open or cycle != memory.cycle:
             return
         if phase not in record.confirmed:
             record.confirmed.append(phase)
         low, high = procedure.spans[phase]
         record.covered[low:high] = [1] * (high - low)
         record.pending.pop(str(phase), None)
-        left_s = self._memory.unconfirmed.pop(str(phase), None)
-        if left_s is not None:
-            self._tell("phase_finished", left_s, procedure.phases[phase].name, dwell_s=record.dwell_s[phase])
+
+    def time_passes(self, now_s: float) -> None:
+        """At work or not: of a cycle that is over, what nobody has confirmed in time was not done."""
+        memory = self._memory
+        for key, (left_s, _, cycle) in list(memory.unconfirmed.items()):
+            over = cycle != memory.cycle or not memory.open
+            if over and now_s - left_s >= CONFIRMING_S:
+                self._not_confirmed(key)
+
+    def _not_confirmed(self, key: str) -> None:
+        left_s, _, cycle = self._memory.unconfirmed.pop(key)
+        name = self.procedure.phases[int(key)].name
+        self._tell("phase_skipped", left_s, name, cycle=cycle, reason="not confirmed")
 
     # Starts and ends
 
@@ -238,6 +263,8 @@ class CycleTracker:
         seen = [b for b, covered in enumerate(record.covered) if covered]
         record.mark(min(seen[-1] + 1, here) if seen and 0 <= here - seen[-1] <= 8 else here, here)
         took = record.long_enough(self.procedure, tick.phase, tick.at_s - memory.ended_s)
+        if min(seen, default=here) >= self.procedure.end_bin:
+            return  # only standing there
         if not memory.repeated and record.coverage(self.procedure, [tick.phase]) >= (RETURNED if took else ESTABLISHED):
             memory.repeated = True
             if record.left_s is not None:
@@ -253,7 +280,7 @@ class CycleTracker:
     def _starts_anew(self, before: int, here: int, near: bool) -> bool:
         """Position went back: is this the next cycle, and not a phase done again?"""
         bins, procedure = self.procedure.bins, self.procedure
-        from_end = before > (1 - START) * bins
+        from_end = before > procedure.spans[procedure.last_required][1] - START * bins
         # Going away looks like work that begins somewhere; who has not been away and was at the end may begin further along.
         if here > (START_ALONG if from_end and self._record.left_s is None else START) * bins:
             return False
@@ -272,7 +299,7 @@ class CycleTracker:
         kept = [p for p in range(len(procedure.phases)) if p not in left_out]
         if not kept or (record.joined and record.missing(procedure)):
             return False
-        most = MOST_UNFINISHED if len(procedure.phases) - 1 in left_out else MOST_SKIPPED
+        most = MOST_UNFINISHED if procedure.last_required in left_out else MOST_SKIPPED
         return procedure.share(left_out) <= most and record.done_share(procedure, kept) >= COVERAGE
 
     def end(self, time_s: float) -> None:
@@ -281,9 +308,6 @@ class CycleTracker:
         complete = self._complete()
         memory.ended_s = time_s
         self._leave_phase(time_s)
-        for phase in map(int, memory.unconfirmed):
-            self._tell("phase_skipped", time_s, procedure.phases[phase].name, reason="not confirmed")
-        memory.unconfirmed = {}
         if complete:
             for key, (_, when) in list(record.pending.items()):
                 self._skip(int(key), when)
@@ -348,10 +372,10 @@ class CycleTracker:
         if record.current < 0:
             return
         record.dwell(tick.dt_s)
-        limit_s = self.procedure.limits_s[record.current]
-        if not record.slow and record.visit_s > limit_s:
+        limit_s, dwell_s = self.procedure.limits_s[record.current], record.visit_s - record.begun_again_s
+        if not record.slow and dwell_s > limit_s:
             record.slow = True
-            self._tell("slow", tick.at_s, self.phase_name, dwell_s=record.visit_s, limit_s=limit_s)
+            self._tell("slow", tick.at_s, self.phase_name, dwell_s=dwell_s, limit_s=limit_s)
 
     def _judge(self, time_s: float) -> None:
         self._memory.over_s = None
@@ -383,7 +407,10 @@ class CycleTracker:
         if record.established:
             record.left(self.procedure)
         if self.procedure.phases[phase].confirm and phase not in record.confirmed:
-            self._memory.unconfirmed[str(phase)] = time_s
+            unconfirmed, key = self._memory.unconfirmed, str(phase)
+            if key in unconfirmed and unconfirmed[key][-1] != self._memory.cycle:
+                self._not_confirmed(key)
+            unconfirmed[key] = time_s, record.visit_s, self._memory.cycle
         else:
             self._tell("phase_finished", time_s, self.procedure.phases[phase].name, dwell_s=record.visit_s)
         record.current = -1

@@ -80,8 +80,10 @@ class EventDetector:
     def step(self, match: Match, time_s: float, wall_s: float, seen: bool) -> list[Event]:
         """One tick at `time_s` (stream clock) and `wall_s` (Unix time); `seen`: a person was in the picture."""
         self._drafts = []
+        if self._last_time_s is not None and not 0.0 <= time_s - self._last_time_s < GIVEN_UP_S:
+            self._start_anew()
         self._now = (time_s, wall_s, match.confidence)
-        dt_s = 0.0 if self._last_time_s is None else min(max(time_s - self._last_time_s, 0.0), 1.0)
+        dt_s = 0.0 if self._last_time_s is None else min(time_s - self._last_time_s, 1.0)
         self._last_time_s = time_s
         presence, cycles = self._presence, self._cycles
         self._note_pause(match, time_s)
@@ -89,6 +91,7 @@ class EventDetector:
         for phase in self._confirmations:
             cycles.confirm(phase, time_s)
         self._confirmations = []
+        cycles.time_passes(time_s)
         if seen and not presence.lost:
             left_s = presence.status(match, time_s, dt_s, cycles.open, cycles.phase_name, self._tell)
             if left_s is not None:
@@ -113,6 +116,12 @@ class EventDetector:
                 self._cycles.work(self._as_work(where, self._last_time_s, dt_s, where.position_s))
         self._cycles.stream_ended()
         return self._drafts
+
+    def _start_anew(self) -> None:
+        """Time fell back or leapt ahead: what comes next has nothing to do with what was being done."""
+        self._cycles.start_anew()
+        self._presence.start_anew()
+        self._last_time_s, self._paused = None, []
 
     def _work(self, match: Match, time_s: float, dt_s: float) -> Working | None:
         """The tick as work that can be trusted, from the delayed copy where there is one; else None."""
@@ -143,7 +152,13 @@ class EventDetector:
         return before[-1] if before else self._paused[0][1]
 
     def _tell(
-        self, kind: EventKind, when_s: float, phase: str | None = None, **details: float | str | list[float] | None
+        self,
+        kind: EventKind,
+        when_s: float,
+        phase: str | None = None,
+        *,
+        cycle: int | None = None,
+        **details: float | str | list[float] | None,
     ) -> None:
         time_s, wall_s, confidence = self._now
         self._drafts.append(
@@ -153,7 +168,7 @@ class EventDetector:
                 event=kind,
                 time_s=when_s,
                 wall_s=wall_s - (time_s - when_s),
-                cycle=self._cycles.cycle,
+                cycle=self._cycles.cycle if cycle is None else cycle,
                 phase=phase,
                 confidence=confidence,
                 noticed_s=time_s,

@@ -18,10 +18,16 @@ LOST_S, FOUND_S = 1.0, 0.3
 
 
 class Tell(Protocol):
-    """How a part of the detector drafts an event that began at `when_s`."""
+    """How a part of the detector drafts an event that began at `when_s`, of this `cycle` (None: the current or last one)."""
 
     def __call__(
-        self, kind: EventKind, when_s: float, phase: str | None = None, **details: float | str | list[float] | None
+        self,
+        kind: EventKind,
+        when_s: float,
+        phase: str | None = None,
+        *,
+        cycle: int | None = None,
+        **details: float | str | list[float] | None,
     ) -> None: ...
 
 
@@ -40,6 +46,10 @@ class Presence:
     @property
     def away(self) -> bool:
         return self.lost or self.absent
+
+    def start_anew(self) -> None:
+        """Time has leapt: what has been told stays so until the opposite is seen, what was building up is void."""
+        self.evidence = Evidence()
 
     def seen(self, seen: bool, now_s: float, dt_s: float, tell: Tell) -> None:
         """Is anybody in the picture?"""

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from shift import DEVIATIONS, RATE_HZ, Shift, make_reference, told_with_delay
+from shift import DEVIATIONS, RATE_HZ, Shift, make_reference, pass_through, told_with_delay
 
 from engine.events import EventDetector
 from engine.matching.base import Delayed, Match
+from engine.reference import Phase, Reference
 
 
 def test_a_cycle_has_a_start_its_phases_and_an_end_with_their_durations():
@@ -53,6 +54,92 @@ def test_a_phase_that_needs_confirmation_is_finished_only_by_it():
     assert confirmed.kinds("phase_confirmed") == [("phase_confirmed", "b")]
     assert ("phase_finished", "b") in confirmed.kinds("phase_finished")
     assert not confirmed.detector.confirm("no such phase")
+
+
+@pytest.mark.parametrize("scanned_after_s", [0.5, 3.0])
+@pytest.mark.parametrize("meanwhile", ["idle", "next cycle"])
+def test_the_last_phase_may_be_confirmed_when_its_cycle_is_over(scanned_after_s: float, meanwhile: str):
+    """Hands first, scanner next: the confirmation belongs to the cycle that was done, and is no reason for an alert."""
+    shift = Shift(c={"confirm": True}).do("a", "b", "c")
+    if meanwhile == "idle":
+        shift.stay(0.0, scanned_after_s, "idle")
+    else:
+        pass_through(shift, 0.0, scanned_after_s)
+    assert shift.detector.confirm("c")
+    shift.stay(0.0, 8.0, "idle")
+    assert shift.kinds(*DEVIATIONS) == []
+    assert [e.cycle for e in shift.told if e.event == "phase_finished" and e.phase == "c"] == [1]
+    assert shift.kinds("cycle_finished") == [("cycle_finished", None)]
+
+
+@pytest.mark.parametrize("phase", ["b", "c"])
+def test_what_nobody_confirms_is_told_once_as_of_its_cycle(phase: str):
+    shift = Shift(**{phase: {"confirm": True}}).do(*"abc")
+    shift.stay(0.0, 8.0, "idle").do("a")
+    (alert,) = (e for e in shift.told if e.event == "phase_skipped")
+    assert (alert.phase, alert.cycle, alert.details) == (phase, 1, {"reason": "not confirmed"})
+    assert ("phase_finished", phase) not in shift.kinds("phase_finished")
+
+
+def test_two_cycles_that_nobody_confirms_are_two_alerts():
+    shift = Shift(c={"confirm": True}).do(*"abc", *"abc").stay(0.0, 8.0, "idle")
+    assert [(e.phase, e.cycle) for e in shift.told if e.event == "phase_skipped"] == [("c", 1), ("c", 2)]
+
+
+def test_of_a_stream_that_ends_what_was_not_confirmed_is_told():
+    shift = Shift(c={"confirm": True}).do(*"abc").stay(5.95, 1.0, "on_task")
+    assert [e.event for e in shift.detector.finish([])] == ["phase_skipped"]
+
+
+@pytest.mark.parametrize(("names", "optional", "done"), [("abcd", "bc", "ad"), ("abc", "c", "ab"), ("abc", "a", "bc")])
+def test_however_long_what_is_optional_it_may_be_left_out_in_silence(names: str, optional: str, done: str):
+    options = {name: {"optional": True} for name in optional}
+    back_to_back = Shift(names, **options).do(*names, *done, *done, *names).stay(0.0, 2.0, "idle")
+    assert back_to_back.kinds(*DEVIATIONS, "cycle_abandoned") == []
+    assert len(back_to_back.kinds("cycle_finished")) == 4
+    resting = Shift(names, **options)
+    for _ in range(3):
+        resting.do(*done).stay(0.0, 2.0, "idle")
+    assert resting.kinds(*DEVIATIONS, "cycle_abandoned") == []
+    assert len(resting.kinds("cycle_finished")) == 3
+
+
+def test_a_phase_done_twice_is_not_slow_for_both_together():
+    shift = Shift(b={"limit_s": 3.0}).do("a", "b", "b", "c")
+    assert shift.kinds(*DEVIATIONS) == [("phase_repeated", "b")]
+    slow = Shift(b={"limit_s": 3.0}).do("a", "b").do("b", pace=0.5).do("c")
+    assert ("slow", "b") in slow.kinds("slow")
+
+
+def test_a_phase_of_one_tick_is_not_slow_for_taking_three():
+    shift = Shift("ab")
+    phases = (Phase(name="a", start_s=0.0, end_s=3.95), Phase(name="b", start_s=3.95, end_s=4.0))
+    info = shift.reference.info.model_copy(update={"phases": phases, "durations_s": ((3.95, 0.05),)})
+    shift.reference = Reference(info, shift.reference.mean, shift.reference.variance, shift.reference.poses)
+    shift.detector = EventDetector(shift.reference, station="bench")
+    for _ in range(3):
+        pass_through(shift, 0.0, 4.0).stay(3.95, 0.15, "on_task").stay(0.0, 2.0, "idle")
+    assert shift.kinds(*DEVIATIONS) == []
+    assert len(shift.kinds("cycle_finished")) == 3
+
+
+@pytest.mark.parametrize("leap_s", [-1000.0, 3600.0])
+def test_a_clock_that_leaps_in_mid_cycle_ends_it_where_work_was_last_seen(leap_s: float):
+    shift = Shift().do(*"abc", "a", "b")
+    left_s = shift.time_s
+    shift.time_s += leap_s
+    shift.do("c").stay(0.0, 2.0, "idle").do(*"abc").stay(0.0, 2.0, "idle")
+    ends = [e for e in shift.told if e.event in ("cycle_finished", "cycle_abandoned")]
+    assert [e.event for e in ends] == ["cycle_finished", "cycle_abandoned", "cycle_finished"]
+    assert ends[1].time_s == pytest.approx(left_s, abs=0.2)
+    assert all(0 < e.details["duration_s"] < 10 for e in ends if e.event == "cycle_finished")
+    assert shift.kinds(*DEVIATIONS) == []
+
+
+def test_whoever_has_been_out_of_the_picture_for_half_a_minute_has_abandoned_the_cycle():
+    shift = Shift().do("a", "b").stay(4.0, 29.0, "lost", seen=False)
+    assert shift.kinds("cycle_abandoned") == []
+    assert shift.stay(4.0, 4.0, "lost", seen=False).kinds("cycle_abandoned") == [("cycle_abandoned", None)]
 
 
 def test_a_pause_begins_and_ends_once_and_a_short_stop_is_none():
