@@ -132,7 +132,7 @@ class CycleTracker:
             self.end(memory.over_s)
         if not memory.open:
             self._before_start(tick, here)
-            if here > bins * (1 - TAIL) or tick.phase == len(procedure.phases) - 1 > 0:
+            if self._ends_with(tick.phase) or (here > bins * (1 - TAIL) and not procedure.any_order):
                 return  # the tail of the cycle that has just ended
         record = self._record
         if record.current >= 0 and record.established and backward and not tick.paused:
@@ -146,6 +146,7 @@ class CycleTracker:
         record.last_work_s = tick.at_s
         record.back_s += tick.dt_s
         self._visit(tick)
+        record = self._record  # the visit may have begun the next cycle
         if tick.paused:
             record.stand_still(here)
         else:
@@ -230,12 +231,13 @@ class CycleTracker:
     def _before_start(self, tick: Working, here: int) -> None:
         """No cycle is open: has one begun?"""
         memory, procedure = self._memory, self.procedure
-        if tick.phase == len(procedure.phases) - 1 > 0 and not memory.fresh:
+        if self._ends_with(tick.phase) and not memory.fresh:
             self._last_phase_again(tick, here)
             return
-        if len(procedure.phases) > 1 and any(self._record.covered[procedure.spans[-1][0] :]):
+        last = len(procedure.phases) - 1
+        if self._ends_with(last) and any(self._record.covered[procedure.spans[last][0] :]):
             self._record = self._record.following(procedure, tick.at_s, left_s=self._record.left_s)
-        ended = here > procedure.bins * (1 - TAIL)
+        ended = here > procedure.bins * (1 - TAIL) and not procedure.any_order
         needs_s = min(BEGIN_EVIDENCE_S, 0.15 * procedure.duration_s)
         if tick.paused and not ended and not memory.evidence.none("begin"):
             return  # a moment's hesitation takes nothing back
@@ -247,13 +249,34 @@ class CycleTracker:
             return
         # Standing ready looks like the start: no longer ago than half speed needs for what has been passed through.
         begun = max(begun, tick.at_s - 2 * covered * procedure.duration_s)
-        memory.open = True
-        memory.cycle += 1
-        self._record.begin(procedure, tick.phase, begun, memory.fresh, memory.away_s)
-        memory.fresh = False
-        self._tell("cycle_started", begun)
+        self._start(tick.phase, begun)
         memory.candidate, memory.candidate_since_s, memory.candidate_s = tick.phase, begun, PHASE_EVIDENCE_S
         memory.candidate_bin, memory.candidate_work_s = here, tick.at_s - begun
+
+    def _start(self, phase: int, time_s: float) -> None:
+        """A cycle has begun at that time, as it seems with that phase."""
+        memory = self._memory
+        memory.open = True
+        memory.cycle += 1
+        self._record.begin(self.procedure, phase, time_s, memory.fresh, memory.away_s)
+        memory.fresh = False
+        self._tell("cycle_started", time_s)
+
+    def _start_next_with_this_visit(self) -> None:
+        """Of phases in any order all have been done: the one begun again is the first of the next cycle."""
+        done = self._record
+        phase, since_s = done.current, done.entered_s
+        done.current = -1
+        self.end(since_s)
+        self._start(phase, since_s)
+        self._enter_phase(phase, since_s)
+        record = self._record
+        record.covered, record.visit = list(done.visit), list(done.visit)
+        record.dwell(done.visit_s - done.begun_again_s)
+
+    def _ends_with(self, phase: int) -> bool:
+        """Cycles end with that phase."""
+        return phase == len(self.procedure.phases) - 1 > 0 and not self.procedure.any_order
 
     def _last_phase_again(self, tick: Working, here: int) -> None:
         """The cycle has ended and its last phase is being done: once more, not a cycle that left out all others."""
@@ -280,6 +303,8 @@ class CycleTracker:
     def _starts_anew(self, before: int, here: int, near: bool) -> bool:
         """Position went back: is this the next cycle, and not a phase done again?"""
         bins, procedure = self.procedure.bins, self.procedure
+        if procedure.any_order:
+            return False  # see `_start_next_with_this_visit`
         from_end = before > procedure.spans[procedure.last_required][1] - START * bins
         # Going away looks like work that begins somewhere; who has not been away and was at the end may begin further along.
         if here > (START_ALONG if from_end and self._record.left_s is None else START) * bins:
@@ -364,6 +389,8 @@ class CycleTracker:
         if record.current >= 0 and not record.established and not (again and (tick.leaving or record.coming())):
             ahead = procedure.bin_of(tick.ahead_s) if record.current == phase else 0
             if record.beyond_doubt(procedure, ahead):
+                if procedure.any_order and again and not record.missing(procedure):
+                    self._start_next_with_this_visit()
                 self._judge(tick.at_s)
 
     def _dwell(self, tick: Working) -> None:

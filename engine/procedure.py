@@ -44,6 +44,11 @@ class Procedure:
         """Whoever has done this phase may be at the end: only optional ones follow."""
         self._required_bins = sum(map(self.bins_of, required))
 
+    @property
+    def any_order(self) -> bool:
+        """All phases are of one group: a cycle may begin and end with any of them."""
+        return len(self.phases) > 1 and self.phases[0].group is not None and len({p.group for p in self.phases}) == 1
+
     def bin_of(self, position_s: float) -> int:
         return int(np.clip(position_s / self.duration_s * self.bins, 0, self.bins - 1))
 

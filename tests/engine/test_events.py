@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from shift import DEVIATIONS, RATE_HZ, Shift, make_reference, pass_through, told_with_delay
 
 from engine.events import EventDetector
@@ -31,6 +33,25 @@ def test_phases_of_one_group_come_in_any_order():
     grouped = Shift(a={"group": "g"}, b={"group": "g"})
     assert grouped.do(*"abc", *"bac", *"abc").kinds(*DEVIATIONS) == []
     assert Shift().do(*"abc", *"bac", *"abc").kinds(*DEVIATIONS) == [("phase_out_of_order", "a")]
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(orders=st.lists(st.permutations("abcd"), min_size=1, max_size=4), rest_s=st.sampled_from([0.0, 2.0]))
+def test_of_a_procedure_in_any_order_every_order_is_a_cycle(orders: list[list[str]], rest_s: float):
+    shift = Shift("abcd", **{name: {"group": "g"} for name in "abcd"})
+    for order in orders:
+        shift.do(*order).stay(0.0, rest_s, "idle")
+    shift.stay(0.0, 2.0, "idle")
+    assert shift.kinds(*DEVIATIONS, "cycle_abandoned") == []
+    assert len(shift.kinds("cycle_started")) == len(shift.kinds("cycle_finished")) == len(orders)
+
+
+def test_of_a_procedure_in_any_order_what_is_left_out_or_done_twice_is_told():
+    shift = Shift("abcd", **{name: {"group": "g"} for name in "abcd"})
+    for order in ("abcd", "dca", "cabbd"):
+        shift.do(*order).stay(0.0, 2.0, "idle")
+    assert shift.kinds(*DEVIATIONS) == [("phase_skipped", "b"), ("phase_repeated", "b")]
+    assert len(shift.kinds("cycle_finished")) == 3
 
 
 def test_dwelling_beyond_the_limit_is_slow_once_per_visit():
