@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from engine.errors import ConfigError
 
@@ -16,6 +24,14 @@ def _a_name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", value):
         raise ValueError("a name of letters, digits, '.', '_' and '-', at most 64 long")
     return value
+
+
+def _box_or_corners(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """Only the kind of values: `engine.pose.selection.region` checks whether they make an area of the picture."""
+    try:
+        return check(value)
+    except ValidationError:
+        raise ValueError("left, top, right, bottom or corners [x, y], as fractions 0–1 of the picture") from None
 
 
 class Section(BaseModel):
@@ -35,8 +51,13 @@ class PoseConfig(Section):
     """Which estimator finds people, and which of them is the operator."""
 
     estimator: str = "mediapipe"
-    region: tuple[float, float, float, float] | None = None
-    """Left, top, right, bottom as fractions of the picture: only a person centred in here is the operator."""
+    model: Path | None = None
+    """Model file for the estimator; null: the one in its package (`rtmpose-onnx` has none)."""
+    region: Annotated[
+        tuple[float, float, float, float] | tuple[tuple[float, float], ...] | None, WrapValidator(_box_or_corners)
+    ] = None
+    """Left, top, right, bottom, or the corners [x, y] of a polygon, as fractions of the picture: only a person centred in
+    here is the operator."""
 
 
 class BusConfig(Section):
@@ -163,6 +184,7 @@ def load_station(path: Path) -> StationConfig:
             "reference": base / config.reference,
             "bundle": bundle,
             "source": source,
+            "pose": config.pose.model_copy(update={"model": base / config.pose.model if config.pose.model else None}),
             "bus": config.bus.model_copy(update={"keys": base / config.bus.keys if config.bus.keys else None}),
             "store": config.store.model_copy(
                 update={"url": config.store.url or f"sqlite:///{base / config.station}.db"}

@@ -84,5 +84,4 @@ def open_locator(
     """
     if source.layout is not None:
         return Locator(None, source.layout, layout, area)
-    people = 4 if model is not None else 1  # the model in the package follows one person; others can be chosen from
-    return Locator(open_estimator(estimator, model=model, people=people), layout=layout, area=area)
+    return Locator(open_estimator(estimator, model=model), layout=layout, area=area)
