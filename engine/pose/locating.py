@@ -42,7 +42,7 @@ class Locator:
                 "these poses do not fit the model",
                 expected=f"poses that convert to {self.layout}",
                 found=f"{self._from} ({error.args[0]})",
-                next_step="Choose another pose estimator, or a bundle for this layout.",
+                next_step="Choose another pose estimator, or a bundle of your own for this layout: those shipped follow bodies.",
             ) from None
         self._nobody = skeleton.layout(self.layout).empty()
 
