@@ -62,5 +62,7 @@ def test_the_pose_stage_of_a_split_station_loads_the_same_model(folder, tiny_bun
 
 
 def test_an_estimator_without_its_model_says_where_to_name_it(folder, tiny_bundle):
-    with pytest.raises(PoseError, match=r"found no model\. Name it: --model FILE, or `pose\.model` in a station's YAML"):
+    with pytest.raises(
+        PoseError, match=r"found no model\. Name it: --model FILE, or `pose\.model` in a station's YAML"
+    ):
         seen_by(station(folder, tiny_bundle, estimator="rtmpose-onnx"))

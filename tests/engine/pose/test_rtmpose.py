@@ -10,6 +10,7 @@ from engine.errors import PoseError
 from engine.pose.opening import open_estimator
 from engine.pose.rtmpose import crop_transform, decode_simcc
 
+
 @pytest.fixture(scope="module")
 def estimator(tmp_path_factory):
     return open_estimator("rtmpose-onnx", model=spot_finder(tmp_path_factory.mktemp("model") / "spots.onnx"))
