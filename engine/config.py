@@ -164,8 +164,7 @@ def validated(model: type[Section], data: dict[str, Any], where: str) -> Any:
         return model.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
-        # Pydantic's location also names the alternatives of a union ("dict[str,any]"), which stand in no file.
-        key = ".".join(str(part) for part in first["loc"] if "[" not in str(part))
+        key = ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
             fields = _fields_at(model, first["loc"][:-1])
             raise ConfigError(
@@ -176,12 +175,15 @@ def validated(model: type[Section], data: dict[str, Any], where: str) -> Any:
             ) from None
         if first["type"] == "missing":
             raise ConfigError(f"{where} lacks {key!r}", next_step=f"Add `{key}: …`.") from None
+        # Pydantic's location also names the alternatives of a union ("dict[str,any]"), which stand in no file.
+        key = ".".join(str(part) for part in first["loc"] if "[" not in str(part))
         said = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        plainly = PLAINLY.get(first["type"])
         if not key:  # settings that do not go together: `found` would be the whole file
             raise ConfigError(f"{where}: {said}", next_step="Correct it.") from None
         raise ConfigError(
             f"{where}: {key!r} is wrong",
-            expected=PLAINLY.get(first["type"], said).format(**first.get("ctx", {})),
+            expected=plainly.format(**first.get("ctx", {})) if plainly else said,
             found="nothing" if first["input"] is None else repr(first["input"])[:60],
             next_step="Correct it.",
         ) from None

@@ -72,6 +72,7 @@ def test_a_station_without_a_yaml_is_on_the_bus_only_if_asked_to(tmp_path, publi
         ("reference: a.ref\nsource: {device: 0}\n", "unknown key 'source.device'.*expected one of open, policy"),
         ("station: bench\n", "lacks 'reference'"),
         ("reference: a.ref\nstation: ../../etc\n", "'station' is wrong: expected a name of letters"),
+        ("reference: a.ref\n'a[0]{b}': 1\n", r"unknown key 'a\[0\]\{b\}'"),
         ("reference: a.ref\nstation: 5\n", "expected text, in quotes if it looks like a number, found 5"),
         ("reference: a.ref\nsource: 0\n", "'source' is wrong: expected a mapping of settings, found 0"),
         ("reference: a.ref\nsource:\n", "'source' is wrong: expected a mapping of settings, found nothing"),

@@ -141,6 +141,15 @@ def test_the_run_folder_tells_what_made_the_weights(tmp_path):
         ("name: x\nobjectives: [{name: tcc}]\nschedule: {steps: 1}\ncrop: {policy: person}\n", "causal or recording"),
         ("name: x\nobjectives: [{name: tcc}]\nschedule: {steps: 1}\ncrop: {policy: recording, side: 4}\n", "'side'"),
         ("name: x\nobjectives: [{name: tcc}]\nschedule: {steps: -1}\n", "'schedule.steps' is wrong"),
+        ("name: x\nobjectives: []\nschedule: {steps: 1}\n", "'objectives' is wrong: expected a list of at least 1"),
+        (
+            "name: x\nobjectives: [{name: tcc}]\nschedule: {steps: 1}\naugmentation: 3\n",
+            "'augmentation' is wrong: expected a mapping, found 3",
+        ),
+        (
+            "name: x\nobjectives: [{name: tcc}]\nschedule: {steps: 1}\nnet: {'{': 3}\n",
+            r"training\.yaml: '\{' is not one of layout",
+        ),
         ("name: x\nobjectives: [{name: tcc}]\n", "lacks 'schedule'"),
     ],
 )
