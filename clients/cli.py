@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from importlib import import_module
 
@@ -51,7 +52,8 @@ def build_app(asked: str | None) -> typer.Typer:
         if hasattr(module, "app"):
             app.add_typer(module.app, name=name, help=summary)
         else:
-            app.command(name, help=f"{summary}\n\n{module.command.__doc__ or ''}")(module.command)
+            more = inspect.cleandoc(module.command.__doc__ or "")  # its indentation is of the code, not of the help
+            app.command(name, help=f"{summary}\n\n{more}")(module.command)
     return app
 
 

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from engine.errors import ConfigError
 
@@ -18,6 +26,14 @@ def _a_name(value: str) -> str:
     return value
 
 
+def _box_or_corners(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """Only the kind of values: `engine.pose.selection.region` checks whether they make an area of the picture."""
+    try:
+        return check(value)
+    except ValidationError:
+        raise ValueError("left, top, right, bottom or corners [x, y], as fractions 0–1 of the picture") from None
+
+
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -25,7 +41,7 @@ class Section(BaseModel):
 class SourceConfig(Section):
     """Which camera or recording, and how frames are taken from it."""
 
-    open: str = "0"
+    open: Annotated[str, Field(coerce_numbers_to_str=True)] = "0"
     """Webcam number, video file, rtsp:// URL, folder of images, track (.npz), or `synth:` with options."""
     policy: Literal["auto", "freshest", "every"] = "auto"
     """auto: `freshest` for what is live, `every` for recordings."""
@@ -35,8 +51,13 @@ class PoseConfig(Section):
     """Which estimator finds people, and which of them is the operator."""
 
     estimator: str = "mediapipe"
-    region: tuple[float, float, float, float] | None = None
-    """Left, top, right, bottom as fractions of the picture: only a person centred in here is the operator."""
+    model: Path | None = None
+    """Model file for the estimator; null: the one in its package (`rtmpose-onnx` has none)."""
+    region: Annotated[
+        tuple[float, float, float, float] | tuple[tuple[float, float], ...] | None, WrapValidator(_box_or_corners)
+    ] = None
+    """Left, top, right, bottom, or the corners [x, y] of a polygon, as fractions of the picture: only a person centred in
+    here is the operator."""
 
 
 class BusConfig(Section):
@@ -96,6 +117,26 @@ class StationConfig(Section):
     """No picture leaves the process that took it: nothing of it is published, stored, recorded or logged."""
 
 
+PLAINLY = {
+    "model_type": "a mapping of settings",
+    "dict_type": "a mapping",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "too_short": "a list of at least {min_length}",
+    "string_type": "text, in quotes if it looks like a number",
+    "path_type": "a path",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "invalid_key": "a name as the key",
+}
+"""Pydantic's type of error → what was expected, where its own words are Python's."""
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML mapping, safe loader only. Raises ConfigError: missing, unreadable, not YAML, not a mapping."""
     try:
@@ -123,7 +164,7 @@ def validated(model: type[Section], data: dict[str, Any], where: str) -> Any:
         return model.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
+        key = ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
             fields = _fields_at(model, first["loc"][:-1])
             raise ConfigError(
@@ -134,8 +175,17 @@ def validated(model: type[Section], data: dict[str, Any], where: str) -> Any:
             ) from None
         if first["type"] == "missing":
             raise ConfigError(f"{where} lacks {key!r}", next_step=f"Add `{key}: …`.") from None
+        # Pydantic's location also names the alternatives of a union ("dict[str,any]"), which stand in no file.
+        key = ".".join(str(part) for part in first["loc"] if "[" not in str(part))
+        said = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        plainly = PLAINLY.get(first["type"])
+        if not key:  # settings that do not go together: `found` would be the whole file
+            raise ConfigError(f"{where}: {said}", next_step="Correct it.") from None
         raise ConfigError(
-            f"{where}: {key!r} is wrong", expected=first["msg"], found=repr(first["input"])[:60]
+            f"{where}: {key!r} is wrong",
+            expected=plainly.format(**first.get("ctx", {})) if plainly else said,
+            found="nothing" if first["input"] is None else repr(first["input"])[:60],
+            next_step="Correct it.",
         ) from None
 
 
@@ -163,6 +213,7 @@ def load_station(path: Path) -> StationConfig:
             "reference": base / config.reference,
             "bundle": bundle,
             "source": source,
+            "pose": config.pose.model_copy(update={"model": base / config.pose.model if config.pose.model else None}),
             "bus": config.bus.model_copy(update={"keys": base / config.bus.keys if config.bus.keys else None}),
             "store": config.store.model_copy(
                 update={"url": config.store.url or f"sqlite:///{base / config.station}.db"}
@@ -177,12 +228,12 @@ def station_from_options(
     reference: Path | None,
     bundle: str | None,
     policy: str | None,
-    publish: bool,
+    publish: bool | None,
 ) -> StationConfig:
     """The settings of `lockstep run`: a YAML file with options overriding it, or a source and a reference alone.
 
-    A station given by options alone keeps its events in memory and is on the bus only if `publish` is set.
-    Raises ConfigError.
+    `publish` None: as the file says. A station given by options alone keeps its events in memory and is on the bus only
+    if `publish` is set. Raises ConfigError.
     """
     if station is None and (source is None or reference is None):
         raise ConfigError(
@@ -195,8 +246,7 @@ def station_from_options(
         config = load_station(station)
     else:
         config = StationConfig(reference=reference or Path(), store=StoreConfig(url="sqlite://"))
-        if not publish:
-            config = config.model_copy(update={"bus": BusConfig(publish=None, requests=None)})
+        publish = bool(publish)
     if policy is not None and policy not in ("freshest", "every"):
         raise ConfigError("unknown --policy", expected="freshest or every", found=policy)
     changed = {key: value for key, value in (("open", source), ("policy", policy)) if value is not None}
@@ -205,5 +255,15 @@ def station_from_options(
             "source": config.source.model_copy(update=changed),
             "reference": reference or config.reference,
             "bundle": bundle or config.bundle,
+            "bus": _on_or_off(config.bus, publish),
         }
     )
+
+
+def _on_or_off(bus: BusConfig, publish: bool | None) -> BusConfig:
+    if publish is False:
+        return bus.model_copy(update={"publish": None, "requests": None})
+    if publish and bus.publish is None:
+        usual = BusConfig()
+        return bus.model_copy(update={"publish": usual.publish, "requests": bus.requests or usual.requests})
+    return bus

@@ -50,7 +50,7 @@ def open_station(
     `source` instead of the configured one (a replay); `tap` sees each frame with the pose located in it (a recorder).
     """
     with ExitStack() as closing:
-        area = region(config.pose.region) if config.pose.region else None
+        area = region(config.pose.region) if config.pose.region is not None else None
         aligner = open_aligner(config)
         store = closing.enter_context(Store(config.store.url or "sqlite://"))
         journal = Journal(config.station, store)
@@ -66,7 +66,8 @@ def open_station(
         policy = None if config.source.policy == "auto" else config.source.policy
         source = source or open_source(config.source.open, policy)
         closing.callback(source.close)
-        locator = open_locator(source, config.pose.estimator, layout=aligner.embedder.bundle.info.layout, area=area)
+        layout = aligner.embedder.bundle.info.layout
+        locator = open_locator(source, config.pose.estimator, layout=layout, area=area, model=config.pose.model)
         closing.callback(locator.close)
 
         def locate(frame: Frame) -> NDArray[np.float32]:

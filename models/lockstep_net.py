@@ -4,7 +4,7 @@
       │ heatmaps            joints + limbs, and optionally their change over the last few ticks
       │ frame encoder       9 patches → spatial transformer → one token per tick
       │ temporal encoder    causal (last W ticks, relative positions) or full (LA2DS: bidirectional, absolute positions)
-      │ cross-attention     to another recording, or to itself
+      │ cross-attention     to itself; in training to another stream of the same recording
       ▼ features U (B, T, D)
       │ projection          one hidden layer
       │ centring            measured from the mean of all embeddings
@@ -116,24 +116,12 @@ class LockstepNet(nn.Module):
             mask = torch.ones(keypoints.shape[:2], dtype=torch.bool, device=keypoints.device)
         return self.embed(self.features(keypoints, mask))
 
-    def features(
-        self, keypoints: Tensor, mask: Tensor, other: Tensor | None = None, other_mask: Tensor | None = None
-    ) -> Tensor:
-        """Features U (B, T, D). `other`: keypoints (B, S, K, 3) of the recording to attend to; None: itself."""
+    def features(self, keypoints: Tensor, mask: Tensor) -> Tensor:
+        """Features U (B, T, D). Outside of training a recording has no other one to attend to, so it attends to itself."""
         x = self.temporal(self.tokens(keypoints), mask)
         if not self.cross:
             return x
-        if other is None:
-            return self.attend_across(x, x, self.cross_bias(x.shape[1], x.device)[None] + hide(mask))
-        assert other_mask is not None
-        return self.attend_across(x, self.temporal(self.tokens(other), other_mask), hide(other_mask))
-
-    def pair_features(self, a: Tensor, a_mask: Tensor, b: Tensor, b_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Features of two recordings that attend to each other (LA2DS), each encoded once."""
-        x, y = self.temporal(self.tokens(a), a_mask), self.temporal(self.tokens(b), b_mask)
-        if not self.cross:
-            return x, y
-        return self.attend_across(x, y, hide(b_mask)), self.attend_across(y, x, hide(a_mask))
+        return self.attend_across(x, x, self.cross_bias(x.shape[1], x.device)[None] + hide(mask))
 
     def embed(self, features: Tensor) -> Tensor:
         """Features (…, D) → unit-length embeddings (…, E)."""

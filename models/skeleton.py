@@ -178,6 +178,10 @@ _STAND_INS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 
 
+SHARED_AT_LEAST = 0.25
+"""Share of a layout's joints that another one must have to be converted to it. Of bodies it is 39 % at least."""
+
+
 def layout(name: str) -> Layout:
     """A layout by name. Raises KeyError that lists the known names."""
     try:
@@ -189,7 +193,7 @@ def layout(name: str) -> Layout:
 def conversion(source: str, target: str) -> tuple[tuple[int, ...], ...]:
     """For each joint of `target`, the joints of `source` to average (empty where the source has nothing like it).
 
-    Raises KeyError if the layouts share no joint, so a conversion would be empty.
+    Raises KeyError if the layouts share too few joints: of hands only the wrists are a body's, and those show no work.
     """
     src, dst = layout(source), layout(target)
     known = {joint: i for i, joint in enumerate(src.joints)}
@@ -198,8 +202,9 @@ def conversion(source: str, target: str) -> tuple[tuple[int, ...], ...]:
         candidates = ((joint,), *_STAND_INS.get(joint, ()))
         found = next((names for names in candidates if all(name in known for name in names)), ())
         table.append(tuple(known[name] for name in found))
-    if not any(table):
-        raise KeyError(f"cannot convert {source} to {target}: they share no joint")
+    shared = sum(map(bool, table))
+    if shared < SHARED_AT_LEAST * dst.size:
+        raise KeyError(f"cannot convert {source} to {target}: they share {shared} of {dst.size} joints")
     return tuple(table)
 
 

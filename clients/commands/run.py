@@ -26,7 +26,12 @@ def command(
     headless: Annotated[bool, typer.Option("--headless", help="No terminal view.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the run's figures here when it ends.")] = None,
     report: Annotated[Path | None, typer.Option(help="Folder for timeline.png and report.html.")] = None,
-    publish: Annotated[bool, typer.Option(help="Publish on the bus (with --source: off unless asked for).")] = False,
+    publish: Annotated[
+        bool | None,
+        typer.Option(
+            "--publish/--no-publish", help="Be on the bus. Default: as STATION.yaml says; without one, not at all."
+        ),
+    ] = None,
 ) -> None:
     """Ends with the source, or cleanly at Ctrl-C. Exit status 0 on a normal end, 2 on a mistake."""
     from clients.running import run_station

@@ -156,12 +156,6 @@ def _largest_first(request: EngineRequest) -> int:
     return -request.max_batch
 
 
-def forget_plan(request: EngineRequest) -> None:
-    path = plan_path(request)
-    path.unlink(missing_ok=True)
-    sheet_path(path).unlink(missing_ok=True)
-
-
 def _damaged(path: Path, found: str) -> EngineBuildError:
     return EngineBuildError(
         f"the engine {path.name} cannot be trusted",

@@ -42,7 +42,7 @@ class Locator:
                 "these poses do not fit the model",
                 expected=f"poses that convert to {self.layout}",
                 found=f"{self._from} ({error.args[0]})",
-                next_step="Choose another pose estimator, or a bundle for this layout.",
+                next_step="Choose another pose estimator, or a bundle of your own for this layout: those shipped follow bodies.",
             ) from None
         self._nobody = skeleton.layout(self.layout).empty()
 
@@ -84,5 +84,4 @@ def open_locator(
     """
     if source.layout is not None:
         return Locator(None, source.layout, layout, area)
-    people = 4 if model is not None else 1  # the model in the package follows one person; others can be chosen from
-    return Locator(open_estimator(estimator, model=model, people=people), layout=layout, area=area)
+    return Locator(open_estimator(estimator, model=model), layout=layout, area=area)

@@ -27,6 +27,8 @@ from models import skeleton
 
 FRAME_MS = 33
 """Assumed time between frames, for the graph's smoothing filter; the solutions API assumes the same."""
+PEOPLE = 4
+"""Looked for with a model file, so that the operator can be chosen; the model in the package follows one person."""
 INSTALL = "Install the release that carries its models: pip install 'mediapipe>=0.10.21,<0.10.30'."
 
 
@@ -81,7 +83,7 @@ class MediaPipe:
                 return  # a broken graph reports its old error again when closed
 
 
-def open_body(model: Path | None = None, people: int = 1) -> MediaPipe:
+def open_body(model: Path | None = None) -> MediaPipe:
     """Body estimator. `model`: a pose landmarker `.task` file; None: the model inside the package (one person).
 
     Raises PoseError: MediaPipe or its model missing.
@@ -89,7 +91,7 @@ def open_body(model: Path | None = None, people: int = 1) -> MediaPipe:
     mediapipe = _package()
     if model is not None:
         path = _existing(model)
-        return MediaPipe("mediapipe33", lambda: TaskBody(mediapipe, path, people))
+        return MediaPipe("mediapipe33", lambda: TaskBody(mediapipe, path))
     _need_solutions(mediapipe, "pose")
     _say_everything_now()
     return MediaPipe("mediapipe33", lambda: SolutionBody(mediapipe))
@@ -171,8 +173,8 @@ class _Task:
 class TaskBody(_Task):
     """`PoseLandmarker`: several people, any of the published models."""
 
-    def __init__(self, mediapipe: ModuleType, model: Path, people: int) -> None:
-        super().__init__(mediapipe, "PoseLandmarker", model, num_poses=people)
+    def __init__(self, mediapipe: ModuleType, model: Path) -> None:
+        super().__init__(mediapipe, "PoseLandmarker", model, num_poses=PEOPLE)
 
     def people(self, rgb: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         return [_body(person) for person in self._detect(rgb).pose_landmarks]
@@ -243,7 +245,7 @@ def _existing(model: Path) -> Path:
             "the pose model is missing",
             expected="a MediaPipe .task file",
             found=f"no file {model}",
-            next_step="Correct the path.",
+            next_step="Correct the path: --model, or `pose.model` in a station's YAML.",
         )
     return Path(model)
 

@@ -16,17 +16,17 @@ ESTIMATORS = {
 DEFAULT = "mediapipe"
 
 
-def open_estimator(name: str = DEFAULT, *, model: str | Path | None = None, people: int = 1) -> PoseEstimator:
+def open_estimator(name: str = DEFAULT, *, model: str | Path | None = None) -> PoseEstimator:
     """The estimator called `name`. `model`: a model file of the user's; None: the one that comes with the package.
 
-    `people` bounds how many are looked for, where the model can see several. Raises PoseError: unknown name, package or
-    model missing, or `recorded`, which has no estimator (see `engine.pose.locating`).
+    Raises PoseError: unknown name, package or model missing, or `recorded`, which has no estimator (see
+    `engine.pose.locating`).
     """
     path = None if model is None else Path(model)
     if name == "mediapipe":
         from engine.pose.mediapipe import open_body
 
-        return open_body(path, people)
+        return open_body(path)
     if name == "mediapipe-hands":
         from engine.pose.mediapipe import open_hands
 

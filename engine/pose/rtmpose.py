@@ -37,7 +37,7 @@ class RtmPose:
                 "the pose model is missing",
                 expected="an RTMPose .onnx file",
                 found="no model" if model is None else f"no file {model}",
-                next_step="Pass its path with --model.",
+                next_step="Name it: --model FILE, or `pose.model` in a station's YAML.",
             )
         import onnxruntime
 

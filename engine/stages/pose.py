@@ -28,10 +28,11 @@ LEAD = 1
 
 def prepare(config: StationConfig) -> Run:
     layout = open_bundle(config.bundle).info.layout
-    area = region(config.pose.region) if config.pose.region else None
+    area = region(config.pose.region) if config.pose.region is not None else None
     # A track brings its poses along: nothing to load.
     track = config.source.open.lower().endswith(".npz")
-    estimating = None if track else Locator(open_estimator(config.pose.estimator), layout=layout, area=area)
+    estimator = None if track else open_estimator(config.pose.estimator, model=config.pose.model)
+    estimating = None if estimator is None else Locator(estimator, layout=layout, area=area)
     if estimating is not None:
         estimating(Frame(0, 0.0, np.zeros((480, 640, 3), np.uint8)))  # models load on their first picture
         estimating.reset()

@@ -33,6 +33,8 @@ def test_every_command_explains_itself(name):
     result = lockstep(name, "--help")
     assert result.returncode == 0, result.stderr
     assert "Usage: " in result.stdout and "--help" in result.stdout
+    words = result.stdout.split("Arguments:")[0].split("Options:")[0].splitlines()
+    assert not any("  " in line.strip() for line in words), "the indentation of the code is no part of the help"
 
 
 def test_an_unknown_command_is_refused_with_status_2():

@@ -96,6 +96,7 @@ def test_start_and_end_cut_the_only_demonstration(tracks, tiny_bundle, tmp_path,
         (["1.npz", "--phases", "none.yaml"], "cannot read"),
         (["1.npz", "--bundle", "none"], "no bundle at"),
         (["1.npz", "--picture", "none/my.png"], "no folder for"),
+        (["synth:seed=1", "--estimator", "mediapipe-hands"], "expected poses that convert to body13, found hands42"),
     ],
 )
 def test_a_mistake_is_one_line_and_no_reference(tracks, tiny_bundle, tmp_path, monkeypatch, capsys, arguments, said):

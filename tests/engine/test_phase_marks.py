@@ -45,7 +45,7 @@ def test_names_times_and_rules_are_read(tmp_path):
         ("[{name: a, start_s: 0, end_s: 1, colour: red}]", "phase 1 has the unknown key 'colour'"),
         ("[{name: a, end_s: 1}]", "phase 1"),
         ("[{name: a, start_s: -1, end_s: 1}]", "greater than or equal to 0"),
-        ("[{name: a, start_s: soon, end_s: 1}]", "valid number"),
+        ("[{name: a, start_s: soon, end_s: 1}]", "'start_s' is wrong: expected a number, found 'soon'"),
         ("[{name: a, start_s: .nan, end_s: 1}]", "finite"),
         ("[{name: '', start_s: 0, end_s: 1}]", "at least 1"),
         ("[a, b]", "phase 1 is wrong: expected name"),

@@ -83,22 +83,6 @@ def test_batch_padding_never_changes_a_result(changes):
 
 
 @torch.inference_mode()
-def test_padding_of_the_other_recording_changes_nothing_in_cross_attention():
-    model = net(temporal="full", positions="absolute", cross_attention_depth=1)
-    a, b = poses(1, 9), poses(1, 7, seed=3)
-    everything = torch.ones(1, 12, dtype=torch.bool)
-    padded, mask = poses(1, 12, seed=4), everything.clone()
-    padded[:, :7], mask[:, 7:] = b, False
-    alone = model.pair_features(a, everything[:, :9], b, everything[:, :7])
-    together = model.pair_features(a, everything[:, :9], padded, mask)
-    torch.testing.assert_close(together[0], alone[0], atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(together[1][:, :7], alone[1], atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(
-        model.features(a, everything[:, :9], b, everything[:, :7]), alone[0], atol=1e-5, rtol=1e-4
-    )
-
-
-@torch.inference_mode()
 def test_the_future_does_not_alter_the_past_of_a_causal_model():
     model, keypoints = net(), poses(1, 20)
     changed = keypoints.clone()

@@ -31,8 +31,10 @@ def test_a_joint_averaged_from_two_is_as_sure_as_the_less_sure_of_them():
 
 
 def test_unrelated_layouts_and_wrong_shapes_are_refused_with_the_reason():
-    with pytest.raises(KeyError, match="share no joint"):
+    with pytest.raises(KeyError, match="cannot convert hand21 to body13: they share 0 of 13 joints"):
         skeleton.convert(np.zeros((21, 3)), "hand21", "body13")
+    with pytest.raises(KeyError, match="they share 2 of 13 joints"):
+        skeleton.convert(np.zeros((42, 3)), "hands42", "body13")
     with pytest.raises(KeyError, match="known: body13"):
         skeleton.layout("body14")
     with pytest.raises(ValueError, match="expected poses"):

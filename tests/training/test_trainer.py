@@ -55,6 +55,21 @@ def test_packing_and_sparse_drawing_change_nothing_but_the_time(motion):
         assert torch.allclose(Packed(net, sparse=True).eval()(keypoints, present)[present], whole, atol=2e-3)
 
 
+@torch.no_grad()
+def test_streams_of_one_recording_attend_to_each_other_but_never_to_padding():
+    torch.manual_seed(0)
+    settings = {"temporal": "full", "positions": "absolute", "cross_attention_depth": 1}
+    packed = Packed(LockstepNet(NetConfig(**SMALL["net"] | settings)), sparse=False).eval()
+    keypoints = torch.rand(2, 12, 13, 3) * torch.tensor([30.0, 30.0, 1.0])
+    present = torch.arange(12)[None] < torch.tensor([[12], [7]])
+    padding, partner = keypoints.clone(), keypoints.clone()
+    padding[1, 7:] = torch.rand(5, 13, 3) * 30
+    partner[1, :7] = torch.rand(7, 13, 3) * 30
+    first = packed(keypoints, present)[0]
+    assert torch.allclose(packed(padding, present)[0], first, atol=1e-6)
+    assert not torch.allclose(packed(partner, present)[0], first, atol=1e-4)
+
+
 def test_an_interrupted_run_goes_on_to_identical_weights(tmp_path):
     train(config(), tmp_path / "whole")
 
@@ -126,6 +141,15 @@ def test_the_run_folder_tells_what_made_the_weights(tmp_path):
         ("name: x\nobjectives: [{name: tcc}]\nschedule: {steps: 1}\ncrop: {policy: person}\n", "causal or recording"),
         ("name: x\nobjectives: [{name: tcc}]\nschedule: {steps: 1}\ncrop: {policy: recording, side: 4}\n", "'side'"),
         ("name: x\nobjectives: [{name: tcc}]\nschedule: {steps: -1}\n", "'schedule.steps' is wrong"),
+        ("name: x\nobjectives: []\nschedule: {steps: 1}\n", "'objectives' is wrong: expected a list of at least 1"),
+        (
+            "name: x\nobjectives: [{name: tcc}]\nschedule: {steps: 1}\naugmentation: 3\n",
+            "'augmentation' is wrong: expected a mapping, found 3",
+        ),
+        (
+            "name: x\nobjectives: [{name: tcc}]\nschedule: {steps: 1}\nnet: {'{': 3}\n",
+            r"training\.yaml: '\{' is not one of layout",
+        ),
         ("name: x\nobjectives: [{name: tcc}]\n", "lacks 'schedule'"),
     ],
 )

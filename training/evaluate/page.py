@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.errors import DataError
+from engine.errors import ConfigError, DataError
 from training.evaluate.tables import markdown, table
 
 Record = Mapping[str, Any]
@@ -84,8 +84,18 @@ TARGETS = (
 
 
 def page(folder: Path) -> str:
-    """The page from the records in `folder`; what was not recorded is "not measured". Raises DataError for a broken record."""
-    offline = folder / "offline.json"
+    """The page from the records in `folder`; what was not recorded is "not measured".
+
+    Raises ConfigError where there is no record at all, DataError for a broken one.
+    """
+    offline, ablations = folder / "offline.json", sorted(folder.glob("*ablation*.json"))
+    if not offline.is_file() and not ablations:
+        raise ConfigError(
+            f"nothing is recorded in {folder}",
+            expected="offline.json or *ablation*.json",
+            found="neither" if folder.is_dir() else "no such folder",
+            next_step="Name the folder with --records, or record: lockstep evaluate offline --json docs/results/offline.json",
+        )
     record = _record(offline) if offline.is_file() else {}
     notes = folder / "notes.md"
     lines = [
@@ -107,7 +117,7 @@ def page(folder: Path) -> str:
         if record
         else ["Not recorded: run `lockstep evaluate offline --json docs/results/offline.json`."]
     )
-    for path in sorted(folder.glob("*ablation*.json")):
+    for path in ablations:
         lines += ["", *ablation_markdown(_record(path))]
     return "\n".join(lines).rstrip() + "\n"
 

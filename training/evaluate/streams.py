@@ -52,10 +52,6 @@ class Stream:
     """(T,) the pose is held in the midst of the action (phase and cycle stay)."""
 
     @property
-    def is_idle(self) -> NDArray[np.bool_]:
-        return self.cycle < 0
-
-    @property
     def boundaries(self) -> tuple[tuple[int, int], ...]:
         """(frame, phase that begins there) of every change of phase within a cycle."""
         if self.phases is None:

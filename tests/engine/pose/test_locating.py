@@ -71,6 +71,8 @@ def test_joints_that_are_not_numbers_are_joints_not_seen():
 def test_poses_of_another_kind_are_refused_in_one_line():
     with pytest.raises(PoseError, match="do not fit the model: expected poses that convert to hand21, found body13"):
         Locator(None, "body13", "hand21")
+    with pytest.raises(PoseError, match=r"found hands42 .* share 2 of 13 joints.* bundle of your own for this layout"):
+        Locator(None, "hands42", "body13")
 
 
 def test_a_source_of_poses_needs_no_estimator(tmp_path):

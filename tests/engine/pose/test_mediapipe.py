@@ -169,7 +169,7 @@ def task_file(tmp_path_factory):
 
 
 def test_a_model_file_of_the_users_runs_through_the_tasks_api(task_file, body, stream):
-    tasks = open_estimator("mediapipe", model=task_file, people=2)
+    tasks = open_estimator("mediapipe", model=task_file)
     by_tasks, packaged = followed(tasks, stream), followed(body, stream)
     assert all(len(poses) == 1 for poses in by_tasks)
     a, b = (skeleton.convert(poses[-1][0], "mediapipe33", "body13")[ARMS, :2] for poses in (by_tasks, packaged))

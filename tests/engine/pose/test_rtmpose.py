@@ -1,51 +1,14 @@
-"""RTMPose's decoder and its following box, with a tiny model made here: every joint is the brightest spot of the crop."""
+"""RTMPose's decoder and its following box, with a tiny model: every joint is the brightest spot of its part of the crop."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from spot_finder import dots, one_per_band, spot_finder
 
 from engine.errors import PoseError
 from engine.pose.opening import open_estimator
 from engine.pose.rtmpose import crop_transform, decode_simcc
-
-SPOTS = 17
-
-
-def spot_finder(path, joints=SPOTS, height=256, width=192, bins=2):
-    """An ONNX graph of RTMPose's shape: joint k is the brightest row and column of the k-th horizontal band."""
-    onnx = pytest.importorskip("onnx")
-    helper, kinds = onnx.helper, onnx.TensorProto
-    bands = np.full((1, joints, height, 1), -9.0, np.float32)  # everything outside a joint's band is made dark
-    for k in range(joints):
-        bands[0, k, k * height // joints : (k + 1) * height // joints] = 0.0
-    constants = {
-        "bands": bands,
-        "columns": np.repeat(np.arange(width), bins),
-        "rows": np.repeat(np.arange(height), bins),
-    }
-    nodes = [
-        helper.make_node("ReduceMean", ["image"], ["grey"], axes=[1], keepdims=1),
-        helper.make_node("Add", ["grey", "bands"], ["banded"]),
-        helper.make_node("ReduceMax", ["banded"], ["x"], axes=[2], keepdims=0),
-        helper.make_node("ReduceMax", ["banded"], ["y"], axes=[3], keepdims=0),
-        helper.make_node("Gather", ["x", "columns"], ["x_bins"], axis=2),
-        helper.make_node("Gather", ["y", "rows"], ["y_bins"], axis=2),
-        helper.make_node("Sigmoid", ["x_bins"], ["simcc_x"]),
-        helper.make_node("Sigmoid", ["y_bins"], ["simcc_y"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "spots",
-        [helper.make_tensor_value_info("image", kinds.FLOAT, [1, 3, height, width])],
-        [
-            helper.make_tensor_value_info("simcc_x", kinds.FLOAT, [1, joints, bins * width]),
-            helper.make_tensor_value_info("simcc_y", kinds.FLOAT, [1, joints, bins * height]),
-        ],
-        [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -58,22 +21,10 @@ def fresh(estimator):
     estimator.reset()
 
 
-def dots(positions, size=(480, 360)):
-    image = np.zeros((*size, 3), np.uint8)
-    for x, y in positions:
-        image[y - 3 : y + 4, x - 3 : x + 4] = 255
-    return image
-
-
 def test_joints_come_back_where_they_are_in_the_picture(estimator):
     """One dot per band of the crop, which at first is the whole picture, padded."""
-    scale = min(192 / (360 * 1.25), 256 / (480 * 1.25))
-    positions = []
-    for k in range(SPOTS):
-        y = 240 + ((k + 0.5) * 256 / SPOTS - 128) / scale
-        positions.append((60 + 14 * k, round(y)))
-    inside = [(x, y) for x, y in positions if 5 < y < 475]
-    (pose,) = estimator.estimate(dots(inside))
+    positions = one_per_band()
+    (pose,) = estimator.estimate(dots(positions))
     assert pose.shape == (17, 3) and estimator.layout == "coco17"
     for (x, y), (fx, fy, score) in zip(positions, pose, strict=True):
         if 5 < y < 475:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from engine.errors import DataError
+from clients.commands.evaluate import page as write_page
+from engine.errors import ConfigError, DataError
 from training.evaluate.page import TARGETS, page
 
 
@@ -18,9 +20,20 @@ def test_each_target_is_reached_missed_by_so_much_or_not_measured() -> None:
     assert rows["AP@5 (%)"] == ["not measured", "–"] == rows["progress R²"]
 
 
-def test_a_page_without_records_says_so_and_a_broken_record_is_refused(tmp_path: Path) -> None:
+def test_without_any_record_a_page_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "notes.md").write_text("Words are no record.")
+    (tmp_path / "results.md").write_text("as it was")
+    for folder, found in ((tmp_path, "neither"), (tmp_path / "nope", "no such folder")):
+        with pytest.raises(ConfigError, match=rf"nothing is recorded in .*: expected offline\.json .*, found {found}"):
+            write_page(records=folder, output=tmp_path / "results.md")
+    assert (tmp_path / "results.md").read_text() == "as it was"
+
+
+def test_a_page_of_ablations_alone_says_what_is_not_measured_and_a_broken_record_is_refused(tmp_path: Path) -> None:
+    ablation = {"title": "Parts", "about": "…", "command": "c", "seeds": [0], "machine": "m", "variants": {}}
+    (tmp_path / "parts_ablation.json").write_text(json.dumps(ablation))
     text = page(tmp_path)
-    assert text.count("not measured") == len(TARGETS) and "Not recorded" in text
+    assert text.count("not measured") == len(TARGETS) and "Not recorded" in text and "## Parts" in text
     (tmp_path / "offline.json").write_text("{")
     with pytest.raises(DataError, match="cannot read"):
         page(tmp_path)
