@@ -13,7 +13,7 @@ ALIGNED_S = 0.5
 SETTLED_S = 0.3
 """Recovered once aligned for this long."""
 OVERLAPS = (10, 25, 50)
-DELAYS_S = (0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+DELAYS_S = (*np.arange(0.25, 5.01, 0.25).tolist(), 10.0)
 
 
 def circular_error(a: NDArray[np.floating], b: NDArray[np.floating], period: float) -> NDArray[np.float64]:

@@ -42,6 +42,7 @@ class Followed:
 
     truth: Truth
     reference: Reference
+    poses: NDArray[np.float32]
     embeddings: NDArray[np.float32]
     times_s: NDArray[np.float64]
     position_s: NDArray[np.float64]
@@ -145,10 +146,13 @@ def follow(recorded: Recorded, reference: Reference, bundle: Bundle) -> Followed
     steps = [
         step for t, pose in zip(truth.times_s, poses, strict=True) for step in aligner.push(float(t), float(t), pose)
     ]
-    (embeddings,) = recordings.embed([np.stack([step.tick.pose for step in steps])], bundle)
+    at_ticks = np.stack([step.tick.pose for step in steps])
+    (embeddings,) = recordings.embed([at_ticks], bundle)
     events = [event for step in steps for event in step.events] + aligner.finish()
     ticks_s = [step.tick.time_s for step in steps]
-    return _gathered(truth, reference, embeddings, ticks_s, [s.match for s in steps], events, aligner.detector)
+    return _gathered(
+        truth, reference, at_ticks, embeddings, ticks_s, [s.match for s in steps], events, aligner.detector
+    )
 
 
 def follow_keypoints(recorded: Recorded, reference: Reference) -> Followed:
@@ -165,12 +169,24 @@ def follow_keypoints(recorded: Recorded, reference: Reference) -> Followed:
         matches.append(matcher.step(embedding if seen else None, 1 / rate_hz, pose))
         events += detector.step(matches[-1], time_s, time_s, seen)
     events += detector.finish(matcher.remaining())
-    return _gathered(truth, reference, embeddings, ticks_s.tolist(), matches, events, detector)
+    return _gathered(truth, reference, at_ticks, embeddings, ticks_s.tolist(), matches, events, detector)
+
+
+def belief_of(followed: Followed) -> NDArray[np.float32]:
+    """What the matcher believed of each position of the reference at each tick (T, N): it follows once more."""
+    matcher = SwitchingMatcher(followed.reference)
+    dt_s = 1 / followed.reference.info.rate_hz
+    beliefs = []
+    for pose, embedding in zip(followed.poses, followed.embeddings, strict=True):
+        matcher.step(embedding if (pose[:, 2] > 0).any() else None, dt_s, pose)
+        beliefs.append(matcher.belief)
+    return np.stack(beliefs)
 
 
 def _gathered(
     truth: Truth,
     reference: Reference,
+    poses: NDArray[np.float32],
     embeddings: NDArray[np.float32],
     ticks_s: list[float],
     matches: list[Match],
@@ -180,6 +196,7 @@ def _gathered(
     return Followed(
         truth,
         reference,
+        poses,
         embeddings,
         times_s=np.array(ticks_s),
         position_s=np.array([m.position_s for m in matches]),
