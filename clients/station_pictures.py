@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
@@ -63,18 +65,17 @@ def belief_figure(title: str, followed: Followed, belief: NDArray[np.floating]) 
     for event in _wrong(followed.truth.events):
         strip.axvspan(event.start_s, max(event.end_s, event.start_s + 0.15), color=_TRUE, alpha=0.16, lw=0)
         strip.text(event.start_s, 1.11, _label(_TRULY, event.kind, event.phase), **_text(strip, _TRUE))
-    for i, event in enumerate(_alarms(followed.events)):
-        strip.axvline(event.noticed_s, color=_TOLD, lw=0.9, ls=":")
-        strip.text(
-            event.noticed_s, 1.01 + 0.045 * (i % 2), _label(_SAID, event.event, event.phase), **_text(strip, _TOLD)
-        )
+    for i, told in enumerate(_alarms(followed.events)):
+        strip.axvline(told.noticed_s, color=_TOLD, lw=0.9, ls=":")
+        strip.text(told.noticed_s, 1.01 + 0.045 * (i % 2), _label(_SAID, told.event, told.phase), **_text(strip, _TOLD))
     legend = [
         Patch(color="#2f6fb0", label="belief of the live matcher"),
         Line2D([], [], color="#d55e00", lw=1.4, ls="--", label="true position"),
         Patch(color=_TRUE, alpha=0.3, label="deviation of the worker (upper words)"),
         Line2D([], [], color=_TOLD, lw=1.1, ls=":", label=f"{_RAISED} (lower words)"),
     ]
-    strip.get_legend().remove()
+    for drawn in strip.findobj(Legend):
+        drawn.remove()
     below.legend(handles=legend, loc="upper center", bbox_to_anchor=(0.5, -0.55), ncols=4, frameon=False, fontsize=9)
     strip.set_ylabel("position in the procedure (s on the reference)", color=_SOFT)
     below.set_ylabel("belief\nin being\naway", color=_SOFT, rotation=0, ha="right", va="center")
@@ -116,7 +117,9 @@ def timeline_figure(title: str, followed: Followed) -> Figure:
     axis.set_ylim(-1.0, 2.5)
     axis.set_xlim(float(times_s[0]), float(times_s[-1]))
     axis.set_xlabel("time of the recording (s)", color=_SOFT)
-    legend = [Patch(color=phase_colour(i), label=phase.name) for i, phase in enumerate(followed.reference.info.phases)]
+    legend: list[Artist] = [
+        Patch(color=phase_colour(i), label=phase.name) for i, phase in enumerate(followed.reference.info.phases)
+    ]
     legend += [
         Patch(color=_LINE, label="away or between cycles"),
         Line2D([], [], color=_INK, lw=1.4, label="end of a cycle"),

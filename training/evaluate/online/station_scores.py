@@ -146,8 +146,8 @@ def _score_events(f: Followed, counts: dict[str, list[Any]]) -> None:
     # Who leaves the picture is told twice, as away from the task and as not seen: the second time is not false.
     again, _, _ = scores.pair_events(absences, [told_s[j] for j in false], SLACK_S)
     counts["absence"].append((len(pairs), len(missed), len(false) - len(again)))
-    slow = [e for e in f.events if e.event == "slow"]
-    counts["slow"].append((len(slow), sum(_dwelt_s(f, e) <= float(e.details["limit_s"]) for e in slow)))
+    slow = [(_dwelt_s(f, e), e.details["limit_s"]) for e in f.events if e.event == "slow"]
+    counts["slow"].append((len(slow), sum(took_s <= limit_s for took_s, limit_s in slow)))  # type: ignore[operator]
     cycles = f.truth.events_of("cycle")
     ends = [e.time_s for e in f.events if e.event == "cycle_finished"]
     counts["cycles"].append((len(cycles), len(ends)))

@@ -103,7 +103,7 @@ def peers(runs: Mapping[str, Figures]) -> list[str]:
 
 
 def _of(run: Figures, name: str) -> Figures:
-    return run["peers"].get(name, run["keypoints"])  # type: ignore[no-any-return]
+    return run["peers"].get(name, run["keypoints"])
 
 
 def _follower(figures: Figures) -> str:

@@ -45,7 +45,7 @@ class Row:
             return None
         if self.per_hour:
             return round(value * figures["hours"])
-        return value / figures[self.share_of] if self.share_of else value  # type: ignore[no-any-return]
+        return value / figures[self.share_of] if self.share_of else value
 
     def reached(self, figures: Figures) -> bool | None:
         """None: nothing happened that could be judged."""
