@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from engine.errors import DataError
+from training.evaluate.online.page import page as online_page
 from training.evaluate.page import TARGETS, page
+
+DOCS = Path(__file__).parents[3] / "docs"
 
 
 def test_each_target_is_reached_missed_by_so_much_or_not_measured() -> None:
@@ -24,3 +28,8 @@ def test_a_page_without_records_says_so_and_a_broken_record_is_refused(tmp_path:
     (tmp_path / "offline.json").write_text("{")
     with pytest.raises(DataError, match="cannot read"):
         page(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "written"), [("results.md", page), ("online_results.md", online_page)])
+def test_the_pages_say_what_the_records_say(name: str, written: Callable[[Path], str]) -> None:
+    assert (DOCS / name).read_text(encoding="utf-8") == written(DOCS / "results"), "run `lockstep evaluate page`"

@@ -41,7 +41,7 @@ def page(folder: Path) -> str:
                 found=match[0],
                 next_step="Correct the name, or take the line out.",
             )
-        return "\n".join(TABLES[match[1]](records)).strip()
+        return "\n".join(TABLES[match[1]](records)).strip("\n")
 
     return re.sub(r"<!-- (.*?) -->", placed, notes.read_text(encoding="utf-8")).rstrip() + "\n"
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from training.evaluate.online.penn import CONDITIONS, MATCHMAKER_STREAMS
-from training.evaluate.online.targets import OURS, ROWS, Figures, mark
+from training.evaluate.online.targets import OURS, ROWS, Figures, Row, mark
 from training.evaluate.records import Record
 from training.evaluate.tables import table
 
@@ -15,6 +15,7 @@ TO_BE_ABOVE = ("t/T", "keypoints", "dtw")
 """Lockstep's phase accuracy on streams is to be above theirs in the same run."""
 FEWER = "²"
 """Marks rows that followed fewer streams than the others."""
+COUNTS = ("hours", "stations", "cycles_true", "deviations_true")
 WITHIN_S = ("1", "1.5", "2", "3", "5", "10")
 
 
@@ -60,24 +61,26 @@ def origin(records: list[Record]) -> list[str]:
 
 
 def stations(runs: Mapping[str, Figures], controls: Mapping[str, Figures] | None = None) -> list[str]:
-    """A column per run with the verdict of all of them, then columns that are not judged."""
+    """A column per run with the verdict of all of them, then columns that are not judged: what was asked, then what was not."""
     controls = controls or {}
-    judged = list(runs.values())
-    rows = [
-        [
-            row.words,
-            row.target,
-            *(_shown(row.value(figures)) for figures in judged),
-            row.verdict(judged),
-            *(_shown(row.value(figures)) for figures in controls.values()),
-        ]
-        for row in ROWS
+    judged, others = list(runs.values()), list(controls.values())
+    head = ["figure", "target", *runs, "reached", *controls]
+
+    def line(row: Row) -> list[str]:
+        shown = [[_shown(row.value(figures)) for figures in columns] for columns in (judged, others)]
+        return [row.words, row.target, *shown[0], row.verdict(judged), *shown[1]]
+
+    def told_within(limit_s: str) -> list[str]:
+        shares = [_shown(figures["deviations_reported_within_s"].get(limit_s)) for figures in (*judged, *others)]
+        return [f"deviations told within {limit_s} s", *shares]
+
+    asked = [line(row) for row in ROWS if row.sign or row.name in COUNTS]
+    besides = [line(row) for row in ROWS if not row.sign and row.name not in COUNTS]
+    without = [[words, *cells[: len(runs)], *cells[len(runs) + 1 :]] for words, _, *cells in besides]
+    return [
+        *(*table(head, asked), "", f"{OURS} Our own target, not one of the design notes.", "", "Without a target:", ""),
+        *table(["figure", *runs, *controls], without + [told_within(limit_s) for limit_s in WITHIN_S]),
     ]
-    for limit in WITHIN_S:
-        cells = [[_shown(f["deviations_reported_within_s"].get(limit)) for f in c] for c in (judged, controls.values())]
-        rows.append([f"deviations told within {limit} s", "", *cells[0], "", *cells[1]])
-    lines = table(["figure", "target", *runs, "reached", *controls], rows)
-    return [*lines, "", f"{OURS} Our own target, not one of the design notes."]
 
 
 def peers(runs: Mapping[str, Figures]) -> list[str]:

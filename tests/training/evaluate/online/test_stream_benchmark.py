@@ -98,15 +98,19 @@ def test_a_station_is_followed_and_scored_on_raw_keypoints():
     assert figures["phase_accuracy"] > 0.8 and figures["cycles_true"] == 2
     assert figures["pause_recall"] is None and figures["absence_f1"] is None  # nobody stopped or went away
     assert station_scores.peer_figures([followed])["argmax"]["phase_accuracy"] < figures["phase_accuracy"]
-    record = {
-        "command": "x",
-        "bundle": "b",
-        "seed": 0,
-        "machine": "m",
-        "station_joints": figures | {"keypoints": figures},
-    }
-    assert "| phase_accuracy |" in tables.markdown(record)
-    assert "| pause_recall | – | ≥ 0.95 |" in tables.markdown(record)
+    record = figures | {"keypoints": figures, "peers": station_scores.peer_figures([followed])}
+    text = tables.markdown(
+        {
+            "command": "lockstep evaluate online",
+            "machine": "this one",
+            "date": "2026-11-28",
+            "bundle": {"name": "joints", "sha256": "0" * 64},
+            "station_joints": record,
+        }
+    )
+    assert "| pauses told | ≥ 0.95 | – |  | – |" in text and "too short" in text
+    assert "| the same matcher on raw keypoints |" in text and "✗ 0 of 1" in text
+    assert stations.belief_of(followed).shape == (len(followed.times_s), len(followed.reference))
 
 
 def test_whoever_leaves_the_picture_is_told_twice_and_counted_once():
