@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -19,16 +19,15 @@ from numpy.typing import NDArray
 from clients.alignment_pictures import posterior_figure
 from clients.colours import phase_colour
 from engine.messages import Event
-from engine.sources.rendered import TruthEvent
-
-if TYPE_CHECKING:
-    from training.evaluate.online.stations import Followed
+from engine.sources.rendered import Truth, TruthEvent
+from training.evaluate.online.station_scores import deviations
+from training.evaluate.online.stations import Followed
 
 _INK, _SOFT, _LINE, _AWAY, _TRUE, _TOLD = "#1d2433", "#667085", "#e4e7ec", "#98a2b3", "#b54708", "#b42318"
 _TRULY = {
     "skip": "skips {}",
     "repeat": "repeats {}",
-    "swap": "{} out of order",
+    "swap": "{} before its turn",
     "pause": "pauses",
     "leave": "leaves",
     "turn": "turns away",
@@ -62,9 +61,11 @@ def belief_figure(title: str, followed: Followed, belief: NDArray[np.floating]) 
     away = 1.0 - belief.sum(axis=1)
     figure = posterior_figure(followed.times_s, belief, reference.duration_s, phases, truth_s, away)
     strip, below = figure.axes
-    for event in _wrong(followed.truth.events):
+    for i, event in enumerate(_wrong(followed.truth)):
         strip.axvspan(event.start_s, max(event.end_s, event.start_s + 0.15), color=_TRUE, alpha=0.16, lw=0)
-        strip.text(event.start_s, 1.11, _label(_TRULY, event.kind, event.phase), **_text(strip, _TRUE))
+        strip.text(
+            event.start_s, 1.11 + 0.045 * (i % 2), _label(_TRULY, event.kind, event.phase), **_text(strip, _TRUE)
+        )
     for i, told in enumerate(_alarms(followed.events)):
         strip.axvline(told.noticed_s, color=_TOLD, lw=0.9, ls=":")
         strip.text(told.noticed_s, 1.01 + 0.045 * (i % 2), _label(_SAID, told.event, told.phase), **_text(strip, _TOLD))
@@ -86,7 +87,7 @@ def belief_figure(title: str, followed: Followed, belief: NDArray[np.floating]) 
 
 def timeline_figure(title: str, followed: Followed) -> Figure:
     """Phases and cycles as they were above, as they were told below; deviations over the one, alarms under the other."""
-    figure = Figure(figsize=(14, 4.2), facecolor="white", layout="constrained")
+    figure = Figure(figsize=(14, 4.6), facecolor="white", layout="constrained")
     axis = figure.subplots()
     times_s = followed.times_s
     was = np.where(followed.at_work, followed.true_phase, -1)
@@ -104,17 +105,15 @@ def timeline_figure(title: str, followed: Followed) -> Figure:
         )
     for told in (event for event in followed.events if event.event == "cycle_finished"):
         axis.plot([told.time_s] * 2, [0.0, 0.85], color=_INK, lw=1.4)
-    for event in _wrong(followed.truth.events):
+    for i, event in enumerate(_wrong(followed.truth)):
         axis.plot([event.start_s, max(event.end_s, event.start_s + 0.15)], [2.08] * 2, color=_TRUE, lw=4)
-        axis.text(event.start_s, 2.2, _label(_TRULY, event.kind, event.phase), color=_TRUE, fontsize=9)
-    row = 0
-    for told in _alarms(followed.events):
-        row = (row + 1) % 3  # alarms may follow each other within a second
-        y = -0.3 - 0.26 * row
+        axis.text(event.start_s, 2.2 + 0.22 * (i % 2), _label(_TRULY, event.kind, event.phase), color=_TRUE, fontsize=9)
+    for i, told in enumerate(_alarms(followed.events)):
+        y = -0.3 - 0.26 * (i % 3)  # alarms may follow each other within a second
         axis.plot([told.noticed_s] * 2, [0.0, y + 0.08], color=_TOLD, lw=0.8)
         axis.text(told.noticed_s + 0.15, y, _label(_SAID, told.event, told.phase), color=_TOLD, fontsize=9, va="center")
     axis.set_yticks([1.575, 0.425], ["as it was", "as it was told"])
-    axis.set_ylim(-1.0, 2.5)
+    axis.set_ylim(-1.0, 2.7)
     axis.set_xlim(float(times_s[0]), float(times_s[-1]))
     axis.set_xlabel("time of the recording (s)", color=_SOFT)
     legend: list[Artist] = [
@@ -126,7 +125,7 @@ def timeline_figure(title: str, followed: Followed) -> Figure:
         Line2D([], [], color=_TRUE, lw=4, label="deviation of the worker"),
         Line2D([], [], color=_TOLD, lw=0.8, label=_RAISED),
     ]
-    figure.legend(handles=legend, loc="outside lower center", ncols=len(legend), frameon=False, fontsize=9)
+    figure.legend(handles=legend, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     figure.suptitle(f"{title}: what happened, and what was told", color=_INK, fontsize=12)
     _bare(axis)
     return figure
@@ -153,8 +152,9 @@ def delay_figure(curves: Mapping[str, Mapping[str, float]]) -> Figure:
     return figure
 
 
-def _wrong(truth: Sequence[TruthEvent]) -> list[TruthEvent]:
-    return [event for event in truth if event.kind in _TRULY]
+def _wrong(truth: Truth) -> list[TruthEvent]:
+    """In order of time."""
+    return sorted((event for kind in _TRULY for event in deviations(truth, kind)), key=lambda event: event.start_s)
 
 
 def _alarms(told: Sequence[Event]) -> list[Event]:

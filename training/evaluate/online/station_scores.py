@@ -96,7 +96,7 @@ def _disturbed(f: Followed) -> NDArray[np.bool_]:
     return np.isin(f.truth.cycle[f.frame], sorted(wrong))
 
 
-def _deviations(truth: Truth, kind: str) -> list[TruthEvent]:
+def deviations(truth: Truth, kind: str) -> list[TruthEvent]:
     """Two phases that have changed places are two events of the truth but one mistake."""
     events = truth.events_of(kind)
     if kind != "swap":
@@ -123,7 +123,7 @@ def settled_s(truth: Truth, deviation: TruthEvent) -> float:
 
 def _score_events(f: Followed, counts: dict[str, list[Any]]) -> None:
     for kind, truth_kind in TOLD.items():
-        true = _deviations(f.truth, truth_kind)
+        true = deviations(f.truth, truth_kind)
         told = [e for e in f.events if e.event == kind]
         cycle_end = {e.cycle: e.end_s for e in f.truth.events_of("cycle")}
         spans = [(e.start_s, cycle_end.get(e.cycle, e.end_s) if truth_kind == "skip" else e.end_s) for e in true]

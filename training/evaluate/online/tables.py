@@ -29,7 +29,7 @@ def markdown(record: Record) -> str:
     """One run of `lockstep evaluate online`."""
     lines = [*origin([record]), ""]
     if "penn" in record:
-        lines += ["### Streams of Penn Action", "", *streams(record)]
+        lines += ["### Streams of Penn Action", "", *streams(record), ""]
     for section, title in SECTIONS.items():
         if section in record:
             of = {"lockstep": record[section]}

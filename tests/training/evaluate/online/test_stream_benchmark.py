@@ -152,7 +152,7 @@ def test_a_phase_told_as_slow_is_false_unless_it_truly_took_longer_than_its_limi
 )
 def test_a_deviation_is_certain_when_nothing_can_make_up_for_it(deviation, certain):
     truth = stations.simulate(StationParams.random(3, cycles=2, deviations=(deviation,)))
-    (told,) = station_scores._deviations(truth, deviation.kind)
+    (told,) = station_scores.deviations(truth, deviation.kind)
     phases = [e for e in truth.events_of("phase") if e.cycle == 1]
     expected = {
         "end": phases[-1].end_s,
