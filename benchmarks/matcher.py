@@ -14,7 +14,6 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMB
 
 import argparse  # noqa: E402
 import gc  # noqa: E402
-import json  # noqa: E402
 import subprocess  # noqa: E402
 import tempfile  # noqa: E402
 import time  # noqa: E402
@@ -31,6 +30,7 @@ from engine.matching.emission import EmissionFit, unit  # noqa: E402
 from engine.matching.hmm import SwitchingMatcher  # noqa: E402
 from engine.reference import Phase, Reference, ReferenceInfo  # noqa: E402
 from engine.retakes import MOST_ROWS  # noqa: E402
+from training.evaluate.records import origin, write_record  # noqa: E402
 
 SIZE, RATE_HZ = 128, 20.0
 TAKES = 5
@@ -131,9 +131,14 @@ def main() -> None:
     parser.add_argument("--long", type=int, default=0, help="also run this many ticks and watch memory")
     parser.add_argument("--matchmaker", help="Python that has pymatchmaker")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="write every figure here, for docs/results/online/")
     arguments = parser.parse_args()
-    record: dict[str, Any] = {"step": {}, "memory_mib": {}, "seed": arguments.seed}
+    record: dict[str, Any] = {
+        **origin("python -m benchmarks.matcher"),
+        "seed": arguments.seed,
+        "step": {},
+        "memory_mib": {},
+    }
     for ticks in (300, 1000, 3000):
         rng = np.random.default_rng([arguments.seed, ticks])
         reference = make_reference(ticks, rng)
@@ -163,7 +168,7 @@ def main() -> None:
         record["long"] = long_run(arguments.long, np.random.default_rng(arguments.seed))
         print(record["long"])
     if arguments.json:
-        arguments.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        write_record(arguments.json, record)
 
 
 if __name__ == "__main__":

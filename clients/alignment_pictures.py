@@ -100,7 +100,7 @@ def posterior_figure(
     if truth_s is not None:
         wrapped = np.append(np.abs(np.diff(truth_s)) > duration_s / 2, False)
         shown = np.where(wrapped, np.nan, truth_s)
-        strip.plot(times_s, shown, color=_TRUTH, lw=1.1, label="truth" if len(phases) else "offline alignment")
+        strip.plot(times_s, shown, color=_TRUTH, lw=1.0, ls="--", label="truth" if len(phases) else "offline alignment")
         strip.legend(loc="upper left", frameon=False, fontsize=9)
     strip.set_ylabel("position on the reference, s", color=_SOFT)
     _quiet(strip)

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from engine.bundle import Bundle
+
+STATIONS_DRAWN = 3
+"""By `online --output`, of those through the estimator and of those from true joints."""
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
@@ -35,10 +43,6 @@ def offline(
     ] = None,
 ) -> None:
     """The paper's protocol and the clock-free one side by side, on validation clips, with four controls and robustness."""
-    import json
-    import shlex
-    import sys
-
     from rich.console import Console
 
     from clients.progress import steps_bar
@@ -49,8 +53,9 @@ def offline(
     from training.evaluate.offline import choose_actions
     from training.evaluate.offline import evaluate as evaluate_offline
     from training.evaluate.pictures import draw_all
+    from training.evaluate.records import origin, write_record
     from training.evaluate.robustness import robustness
-    from training.evaluate.tables import machine, markdown, summarise
+    from training.evaluate.tables import markdown, summarise
 
     if bundle is not None and checkpoint is not None:
         raise ConfigError("--bundle and --checkpoint were both given", expected="one of them")
@@ -76,8 +81,7 @@ def offline(
                 step(f"{action.name}: pictures")
                 draw_all(output, model, keypoints, action)
     record = {
-        "command": shlex.join(["lockstep", *sys.argv[1:]]),
-        "machine": machine(),
+        **origin("lockstep"),
         "seeds": judged,
         "data": {"clips": len(dataset.clips), "actions": len(chosen), "labelled_actions": len(labelled)},
         "models": {
@@ -92,9 +96,9 @@ def offline(
     }
     text = markdown(record)
     if json_file:
-        json_file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        write_record(json_file, record)
     if output:
-        (output / "results.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        write_record(output / "results.json", record)
         (output / "results.md").write_text(text, encoding="utf-8")
         console.print(f"written to {output}", highlight=False)
     typer.echo(text)
@@ -113,17 +117,13 @@ def ablate(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the table here.")] = None,
 ) -> None:
     """Train and judge every variant of a table. Interrupted, it goes on where it was; finished rows are kept."""
-    import json
-    import shlex
-    import sys
-
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from training.datasets.penn import load_penn
     from training.evaluate.ablation import load_ablation, run_ablation
     from training.evaluate.page import ablation_markdown
-    from training.evaluate.tables import machine
+    from training.evaluate.records import origin, write_record
 
     table, base = load_ablation(config)
     _make_folder_of(json_file)
@@ -139,24 +139,26 @@ def ablate(
             steps=steps,
             told=lambda what, done, total: progress.update(task, description=what, completed=done, total=total),
         )
-    record = {"command": shlex.join(["lockstep", *sys.argv[1:]]), "machine": machine(), **record}
+    record = {**origin("lockstep"), **record}
     if json_file:
-        json_file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        write_record(json_file, record)
     typer.echo("\n".join(ablation_markdown(record)))
 
 
 @app.command()
 def page(
     records: Annotated[Path, typer.Option(help="Folder of recorded results.")] = Path("docs/results"),
-    output: Annotated[Path, typer.Option("--output", "-o", help="Page to write.")] = Path("docs/results.md"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the pages.")] = Path("docs"),
 ) -> None:
-    """Write docs/results.md from recorded results: targets, tables, and the commands that gave them."""
-    from training.evaluate.page import page as written
+    """Write docs/results.md and docs/online_results.md from recorded results: targets, tables, and the commands that gave them."""
+    from training.evaluate.online.page import page as online_page
+    from training.evaluate.page import page as offline_page
 
-    text = written(records)
-    _make_folder_of(output)
-    output.write_text(text, encoding="utf-8")
-    typer.echo(f"written to {output}")
+    pages = {"results.md": offline_page(records), "online_results.md": online_page(records)}
+    for name, text in pages.items():
+        _make_folder_of(output / name)
+        (output / name).write_text(text, encoding="utf-8")
+        typer.echo(f"written to {output / name}")
 
 
 def _make_folder_of(path: Path | None) -> None:
@@ -181,7 +183,7 @@ def online(
     bundle: Annotated[str | None, typer.Option(help="Bundle, by name or folder (default: the shipped one).")] = None,
     seed: Annotated[int, typer.Option(help="Seed of streams, references and stations.", min=0)] = 0,
     draws: Annotated[int, typer.Option(help="Draws of reference clips per action.", min=1, max=100)] = 5,
-    streams: Annotated[int, typer.Option(help="Most streams per action.", min=1)] = 16,
+    streams: Annotated[int, typer.Option(help="Most streams per action (0: no Penn Action at all).", min=0)] = 16,
     stations: Annotated[int, typer.Option(help="Stations through the pose estimator.", min=0)] = 2,
     joints: Annotated[int, typer.Option(help="Stations from true joints with jitter, no pixels.", min=0)] = 12,
     tuning: Annotated[
@@ -191,57 +193,85 @@ def online(
         str | None, typer.Option(help="Python that has pymatchmaker 0.3.0 installed (default: this one).")
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write every figure here.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for pictures of the first stations.")
+    ] = None,
 ) -> None:
     """Followers on streams: Penn Action clips made into streams, and rendered stations, against peers and controls."""
-    import json
-    import shlex
-    import sys
-
     from rich.console import Console
 
     from clients.progress import steps_bar
+    from clients.station_pictures import delay_figure, draw_station
     from engine.bundle import open_bundle
-    from training.datasets.penn import load_penn
-    from training.evaluate.online import penn, tables
+    from training.evaluate.online import splits, station_scores, tables
     from training.evaluate.online import stations as rendered
-    from training.evaluate.tables import machine
+    from training.evaluate.records import finite, origin, write_record
 
     _make_folder_of(json_file)
+    _make_folder_of(output / "delays.png" if output else None)
     opened = open_bundle(bundle)
-    python, reason = penn.find_matchmaker(matchmaker)
-    record: dict[str, object] = {
-        "command": shlex.join(["lockstep", *sys.argv[1:]]),
-        "bundle": repr(opened),
+    record: dict[str, Any] = {
+        **origin("lockstep"),
+        "options": {"draws": draws, "streams": streams, "stations": stations, "joints": joints},
+        "bundle": {"name": opened.info.name, "sha256": opened.sha256},
         "seed": seed,
-        "split": "tuning" if tuning else "test",
-        "machine": machine(),
+        "split": splits.split_of(seed, tuning),
     }
-    dataset = load_penn(data)
-    actions = [name for name in dataset.actions if dataset.select(action=name, labelled=True)]
-    with steps_bar(Console(stderr=True), len(actions) + stations + joints) as step:
-        tasks = penn.prepare(dataset, opened, seed, draws, streams, "tuning" if tuning else "test", actions)
-        judged = {}
-        for name in actions:
-            step(f"{name}: streams")
-            if (task := next(tasks, None)) is not None:
-                judged[task.name] = penn.judge_action(task, opened, python)
-        record["penn"] = penn.summarise(judged) | ({"skipped": f"OLTW: {reason}"} if reason else {})
+    console = Console(stderr=True)
+    if streams:
+        record["penn"] = _judge_streams(console, data, opened, seed, draws, streams, tuning, matchmaker)
+    with steps_bar(console, stations + joints) as step:
         for section, count, poses_of in (
             ("station", stations, rendered.seen_poses),
             ("station_joints", joints, rendered.jittered_joints),
         ):
             followings, controls = [], []
-            for takes, worker in rendered.workers(seed + (10_000 if tuning else 0), count):
+            for takes, worker in rendered.workers(seed + (splits.TUNING_OFFSET if tuning else 0), count):
                 step(f"station {worker.seed}")
                 recorded, live = [poses_of(take) for take in takes], poses_of(worker)
                 followings.append(rendered.follow(live, rendered.station_reference(recorded, opened), opened))
                 joints_reference = rendered.station_reference(recorded, opened, "keypoints")
                 controls.append(rendered.follow_keypoints(live, joints_reference))
+                if output and len(followings) <= STATIONS_DRAWN:
+                    title = f"{tables.SECTIONS[section]}, no. {len(followings)} of seed {seed}"
+                    belief = rendered.belief_of(followings[-1])
+                    draw_station(output, f"{section}_{len(followings)}", title, followings[-1], belief)
             if followings:
-                record[section] = rendered.score(followings) | {
-                    "keypoints": rendered.score(controls),
-                    "peers": rendered.peer_figures(followings),
+                record[section] = station_scores.score(followings) | {
+                    "keypoints": station_scores.score(controls),
+                    "peers": station_scores.peer_figures(followings),
                 }
+    record = finite(record)
+    if output:
+        delay_figure(tables.delays(record)).savefig(output / "delays.png", dpi=120)
+        console.print(f"pictures in {output}", highlight=False)
     if json_file:
-        json_file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        write_record(json_file, record)
     typer.echo(tables.markdown(record))
+
+
+def _judge_streams(
+    console: Console,
+    data: Path | None,
+    bundle: Bundle,
+    seed: int,
+    draws: int,
+    streams: int,
+    tuning: bool,
+    matchmaker: str | None,
+) -> dict[str, Any]:
+    from clients.progress import steps_bar
+    from training.datasets.penn import load_penn
+    from training.evaluate.online import penn
+
+    python, reason = penn.find_matchmaker(matchmaker)
+    dataset = load_penn(data)
+    actions = [name for name in dataset.actions if dataset.select(action=name, labelled=True)]
+    with steps_bar(console, len(actions)) as step:
+        tasks = penn.prepare(dataset, bundle, seed, draws, streams, "tuning" if tuning else "test", actions)
+        judged = {}
+        for name in actions:
+            step(f"{name}: streams")
+            if (task := next(tasks, None)) is not None:
+                judged[task.name] = penn.judge_action(task, bundle, python)
+    return penn.summarise(judged) | ({"skipped": f"OLTW: {reason}"} if reason else {})

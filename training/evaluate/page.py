@@ -7,16 +7,13 @@ docs/results/notes.md             what was tried and found, in words
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from engine.errors import ConfigError, DataError
+from engine.errors import ConfigError
+from training.evaluate.records import Record, read_record
 from training.evaluate.tables import markdown, table
-
-Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -96,7 +93,7 @@ def page(folder: Path) -> str:
             found="neither" if folder.is_dir() else "no such folder",
             next_step="Name the folder with --records, or record: lockstep evaluate offline --json docs/results/offline.json",
         )
-    record = _record(offline) if offline.is_file() else {}
+    record = read_record(offline) if offline.is_file() else {}
     notes = folder / "notes.md"
     lines = [
         "# Results",
@@ -118,7 +115,7 @@ def page(folder: Path) -> str:
         else ["Not recorded: run `lockstep evaluate offline --json docs/results/offline.json`."]
     )
     for path in ablations:
-        lines += ["", *ablation_markdown(_record(path))]
+        lines += ["", *ablation_markdown(read_record(path))]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -141,15 +138,3 @@ def ablation_markdown(record: Record) -> list[str]:
         "",
         *table(["variant", *names], rows),
     ]
-
-
-def _record(path: Path) -> Record:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"cannot read {path}",
-            expected="a record written with --json",
-            found=str(error),
-            next_step="Write it with `lockstep evaluate offline --json docs/results/offline.json`.",
-        ) from error

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from clients.commands.evaluate import page as write_page
 from engine.errors import ConfigError, DataError
+from training.evaluate.online.page import page as online_page
 from training.evaluate.page import TARGETS, page
+
+DOCS = Path(__file__).parents[3] / "docs"
 
 
 def test_each_target_is_reached_missed_by_so_much_or_not_measured() -> None:
@@ -25,7 +29,7 @@ def test_without_any_record_a_page_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "results.md").write_text("as it was")
     for folder, found in ((tmp_path, "neither"), (tmp_path / "nope", "no such folder")):
         with pytest.raises(ConfigError, match=rf"nothing is recorded in .*: expected offline\.json .*, found {found}"):
-            write_page(records=folder, output=tmp_path / "results.md")
+            write_page(records=folder, output=tmp_path)
     assert (tmp_path / "results.md").read_text() == "as it was"
 
 
@@ -37,3 +41,8 @@ def test_a_page_of_ablations_alone_says_what_is_not_measured_and_a_broken_record
     (tmp_path / "offline.json").write_text("{")
     with pytest.raises(DataError, match="cannot read"):
         page(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "written"), [("results.md", page), ("online_results.md", online_page)])
+def test_the_pages_say_what_the_records_say(name: str, written: Callable[[Path], str]) -> None:
+    assert (DOCS / name).read_text(encoding="utf-8") == written(DOCS / "results"), "run `lockstep evaluate page`"

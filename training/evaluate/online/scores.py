@@ -13,7 +13,7 @@ ALIGNED_S = 0.5
 SETTLED_S = 0.3
 """Recovered once aligned for this long."""
 OVERLAPS = (10, 25, 50)
-DELAYS_S = (0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+DELAYS_S = (*np.arange(0.25, 5.01, 0.25).tolist(), 10.0)
 
 
 def circular_error(a: NDArray[np.floating], b: NDArray[np.floating], period: float) -> NDArray[np.float64]:
@@ -97,24 +97,45 @@ def segmental_f1(truth: NDArray[np.int64], told: NDArray[np.int64], overlap: flo
 
 
 def edit_score(truth: NDArray[np.int64], told: NDArray[np.int64]) -> float:
-    """1 − Levenshtein distance of the two orders of segments, normalised by the longer (0–1)."""
-    return _similarity([s[0] for s in segments(truth)], [s[0] for s in segments(told)], swaps=False)
+    """1 − Levenshtein distance of the two orders of segments, normalised by the longer (0–1), as in Lea et al., CVPR 2017."""
+    a, b = _order(truth), _order(told)
+    table = _borders(len(a), len(b))
+    for i, j in np.ndindex(len(a), len(b)):
+        table[i + 1, j + 1] = min(table[i, j + 1] + 1, table[i + 1, j] + 1, table[i, j] + (a[i] != b[j]))
+    return 1.0 - float(table[-1, -1]) / max(len(a), len(b), 1)
 
 
 def order_score(truth: NDArray[np.int64], told: NDArray[np.int64]) -> float:
-    """POS: the same with transpositions counted as one edit (Damerau–Levenshtein), so that a swap is one mistake."""
-    return _similarity([s[0] for s in segments(truth)], [s[0] for s in segments(told)], swaps=True)
+    """POS, procedure order similarity: 1 − min(D / phases truly done, 1), D a weighted Damerau–Levenshtein distance.
+
+    Weights and normalisation as in Schoonbeek et al., "IndustReal", WACV 2024, section 3.2.1, and their `PSR/psr_utils.py`: to
+    insert, to delete and to exchange neighbours cost 1, to substitute costs 2 (so never less than to delete and insert). The
+    distance is the unrestricted one (Lowrance and Wagner, 1975): what has changed places may have other phases between.
+    """
+    a, b = _order(truth), _order(told)
+    table = _borders(len(a), len(b))
+    for i, j in np.ndindex(len(a), len(b)):
+        if a[i] == b[j]:
+            table[i + 1, j + 1] = table[i, j]
+            continue
+        table[i + 1, j + 1] = min(table[i, j + 1], table[i + 1, j]) + 1
+        k = next((k for k in reversed(range(i)) if a[k] == b[j]), None)
+        m = next((m for m in reversed(range(j)) if b[m] == a[i]), None)
+        if k is not None and m is not None:
+            between = (i - k - 1) + (j - m - 1)
+            table[i + 1, j + 1] = min(table[i + 1, j + 1], table[k, m] + between + 1)
+    return 1.0 - min(float(table[-1, -1]) / max(len(a), 1), 1.0)
 
 
-def _similarity(a: list[int], b: list[int], swaps: bool) -> float:
-    table = np.zeros((len(a) + 1, len(b) + 1))
-    table[:, 0], table[0] = np.arange(len(a) + 1), np.arange(len(b) + 1)
-    for i in range(1, len(a) + 1):
-        for j in range(1, len(b) + 1):
-            table[i, j] = min(table[i - 1, j] + 1, table[i, j - 1] + 1, table[i - 1, j - 1] + (a[i - 1] != b[j - 1]))
-            if swaps and i > 1 and j > 1 and a[i - 1] == b[j - 2] and a[i - 2] == b[j - 1]:
-                table[i, j] = min(table[i, j], table[i - 2, j - 2] + 1)
-    return 1.0 - float(table[-1, -1]) / max(len(a), len(b), 1)
+def _order(labels: NDArray[np.int64]) -> list[int]:
+    return [label for label, _, _ in segments(labels)]
+
+
+def _borders(rows: int, columns: int) -> NDArray[np.float64]:
+    """The table of an edit distance, of which the distances from and to nothing are known."""
+    table = np.zeros((rows + 1, columns + 1))
+    table[:, 0], table[0] = np.arange(rows + 1), np.arange(columns + 1)
+    return table
 
 
 def within(delays_s: Sequence[float] | NDArray[np.float64]) -> dict[str, float]:

@@ -8,7 +8,7 @@ import pytest
 
 from engine.messages import Event
 from engine.sources.rendered import Deviation, StationParams
-from training.evaluate.online import peers, penn, recordings, scores, stations, tables
+from training.evaluate.online import peers, penn, recordings, scores, station_scores, stations, tables
 
 
 def test_the_end_of_a_cycle_is_next_to_its_start():
@@ -36,10 +36,29 @@ def test_told_events_are_paired_with_the_true_ones_once():
     assert scores.f1(1, 1, 2) == pytest.approx(0.4)
 
 
-def test_a_swap_is_one_mistake_in_order_and_two_edits():
-    truth, told = np.repeat([0, 1, 2, 3], 5), np.repeat([0, 2, 1, 3], 5)
-    assert scores.edit_score(truth, told) == 0.5
-    assert scores.order_score(truth, told) == 0.75
+@pytest.mark.parametrize(
+    ("told", "edit", "pos"),
+    [
+        ([0, 2, 1, 3], 0.5, 0.75),  # a swap is two edits, and one mistake of order
+        ([0, 1, 3], 0.75, 0.75),
+        ([0, 4, 2, 3], 0.75, 0.5),  # a wrong phase is one edit, and one phase too few and one too many
+        ([2, 0, 1, 3], 0.5, 0.5),
+        ([3, 2, 1, 0, 3, 2, 1, 0], 0.25, 0.0),  # as bad as telling nothing, and no worse
+        ([], 0.0, 0.0),
+    ],
+)
+def test_the_order_of_phases_is_scored_by_edits_and_by_mistakes(told, edit, pos):
+    truth, said = np.repeat([0, 1, 2, 3], 5), np.repeat(np.array(told, dtype=int), 5)
+    assert scores.edit_score(truth, said) == edit
+    assert scores.order_score(truth, said) == pos
+
+
+def test_phases_that_changed_places_around_one_that_was_left_out_are_two_mistakes():
+    assert scores.order_score(np.array([0, 1, 2]), np.array([2, 0])) == pytest.approx(1 / 3)
+
+
+def test_segments_are_found_where_they_overlap_enough():
+    truth = np.repeat([0, 1, 2, 3], 5)
     assert scores.segmental_f1(truth, truth, 0.5) == (4, 0, 0)
     assert scores.segmental_f1(truth, np.where(truth == 2, -1, truth), 0.5) == (3, 1, 0)
 
@@ -75,19 +94,23 @@ def a_station(deviation: Deviation) -> stations.Followed:
 
 def test_a_station_is_followed_and_scored_on_raw_keypoints():
     followed = a_station(Deviation("repeat", phase=2, cycle=2))
-    figures = stations.score([followed])
+    figures = station_scores.score([followed])
     assert figures["phase_accuracy"] > 0.8 and figures["cycles_true"] == 2
     assert figures["pause_recall"] is None and figures["absence_f1"] is None  # nobody stopped or went away
-    assert stations.peer_figures([followed])["argmax"]["phase_accuracy"] < figures["phase_accuracy"]
-    record = {
-        "command": "x",
-        "bundle": "b",
-        "seed": 0,
-        "machine": "m",
-        "station_joints": figures | {"keypoints": figures},
-    }
-    assert "| phase_accuracy |" in tables.markdown(record)
-    assert "| pause_recall | – | ≥ 0.95 |" in tables.markdown(record)
+    assert station_scores.peer_figures([followed])["argmax"]["phase_accuracy"] < figures["phase_accuracy"]
+    record = figures | {"keypoints": figures, "peers": station_scores.peer_figures([followed])}
+    text = tables.markdown(
+        {
+            "command": "lockstep evaluate online",
+            "machine": "this one",
+            "date": "2026-11-28",
+            "bundle": {"name": "joints", "sha256": "0" * 64},
+            "station_joints": record,
+        }
+    )
+    assert "| pauses told | ≥ 0.95 | – |  | – |" in text and "too short" in text
+    assert "| the same matcher on raw keypoints |" in text and "✗ 0 of 1" in text
+    assert stations.belief_of(followed).shape == (len(followed.times_s), len(followed.reference))
 
 
 def test_whoever_leaves_the_picture_is_told_twice_and_counted_once():
@@ -96,12 +119,25 @@ def test_whoever_leaves_the_picture_is_told_twice_and_counted_once():
 
     def judged(*told: tuple[str, float]) -> float | None:
         events = [Event("bench", 0, kind, at_s, 0.0) for kind, at_s in told]
-        return stations.score([replace(followed, events=events)])["absence_f1"]
+        return station_scores.score([replace(followed, events=events)])["absence_f1"]
 
     seen_going = ("off_task", leave.start_s + 0.5), ("operator_lost", leave.start_s + 1.5)
     assert judged(*seen_going) == 1.0
     assert judged(*seen_going, ("off_task", leave.end_s + 20.0)) == pytest.approx(2 / 3)
     assert judged() == 0.0
+
+
+def test_a_phase_told_as_slow_is_false_unless_it_truly_took_longer_than_its_limit():
+    followed = a_station(Deviation("pause", phase=2, cycle=2, duration_s=6.0))
+    (paused,) = (e for e in followed.truth.events_of("phase") if e.cycle == 2 and e.phase == "fasten")
+    took_s = paused.end_s - paused.start_s
+
+    def false_per_hour(limit_s: float) -> float:
+        event = Event("bench", 0, "slow", paused.end_s - 0.5, 0.0, phase="fasten", details={"limit_s": limit_s})
+        return station_scores.score([replace(followed, events=[event])])["false_slow_per_hour"]
+
+    assert took_s > 6.0 and false_per_hour(took_s - 0.2) == 0.0
+    assert false_per_hour(took_s + 0.2) > 0.0
 
 
 @pytest.mark.parametrize(
@@ -116,10 +152,10 @@ def test_whoever_leaves_the_picture_is_told_twice_and_counted_once():
 )
 def test_a_deviation_is_certain_when_nothing_can_make_up_for_it(deviation, certain):
     truth = stations.simulate(StationParams.random(3, cycles=2, deviations=(deviation,)))
-    (told,) = stations._deviations(truth, deviation.kind)
+    (told,) = station_scores.deviations(truth, deviation.kind)
     phases = [e for e in truth.events_of("phase") if e.cycle == 1]
     expected = {
         "end": phases[-1].end_s,
         "second fasten": [e.start_s for e in phases if e.phase == "fasten"][-1],
     } | {e.phase: e.start_s for e in phases if e.phase in ("inspect", "place")}
-    assert stations.settled_s(truth, told) == pytest.approx(expected[certain])
+    assert station_scores.settled_s(truth, told) == pytest.approx(expected[certain])
