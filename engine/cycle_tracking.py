@@ -198,7 +198,7 @@ class CycleTracker:
         record.pending.pop(str(phase), None)
         left_s = self._memory.unconfirmed.pop(str(phase), None)
         if left_s is not None:
-            self._tell("phase_finished", left_s, procedure.phases[phase].name, dwell_s=record.dwell_s[phase])
+            self._tell("phase_finished", left_s, procedure.phases[phase].name, duration_s=record.dwell_s[phase])
 
     # Starts and ends
 
@@ -385,7 +385,7 @@ class CycleTracker:
         if self.procedure.phases[phase].confirm and phase not in record.confirmed:
             self._memory.unconfirmed[str(phase)] = time_s
         else:
-            self._tell("phase_finished", time_s, self.procedure.phases[phase].name, dwell_s=record.visit_s)
+            self._tell("phase_finished", time_s, self.procedure.phases[phase].name, duration_s=record.visit_s)
         record.current = -1
 
     def state(self) -> dict[str, Any]:

@@ -142,5 +142,5 @@ def test_the_time_in_which_a_cycle_is_not_yet_believed_counts_for_its_first_phas
     shift = Shift().do(*"abc").stay(0.0, 2.0, "idle").do(*"abc").stay(0.0, 2.0, "idle")
     second = [e for e in shift.told if e.event == "cycle_finished"][1]
     assert second.details["durations_s"] == pytest.approx([2.0, 2.0, 2.0], abs=0.15)
-    dwelt = [e.details["dwell_s"] for e in shift.told if e.event == "phase_finished"]
+    dwelt = [e.details["duration_s"] for e in shift.told if e.event == "phase_finished"]
     assert dwelt == pytest.approx([2.0] * 6, abs=0.15)
