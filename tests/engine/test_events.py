@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from documented import EVENTS, are_as_documented
 from shift import DEVIATIONS, RATE_HZ, Shift, make_reference, told_with_delay
 
 from engine.events import EventDetector
@@ -144,3 +145,17 @@ def test_the_time_in_which_a_cycle_is_not_yet_believed_counts_for_its_first_phas
     assert second.details["durations_s"] == pytest.approx([2.0, 2.0, 2.0], abs=0.15)
     dwelt = [e.details["duration_s"] for e in shift.told if e.event == "phase_finished"]
     assert dwelt == pytest.approx([2.0] * 6, abs=0.15)
+
+
+def test_events_are_what_the_protocol_documents():
+    """Everything that a detector can tell, and in each event the phase and the details that docs/protocol.md promises."""
+    worked = Shift(b={"limit_s": 3.0}).do(*"abc").do(*"ac").do(*"bac").do(*"abbc").do("a").do("b", pace=0.4).do("c")
+    left = Shift().do("a").stay(2.0, 3.0, "paused").do("b").stay(4.0, 3.0, "off_task").do("c").do("a")
+    left.stay(1.9, 3.0, "lost", seen=False).do("b").stay(4.0, 3.0, "idle")
+    confirmed = Shift(b={"confirm": True}).do("a", "b")
+    confirmed.detector.confirm("b")
+    confirmed.do("c").do(*"abc", "a")
+    told = [*worked.told, *left.told, *confirmed.told]
+    are_as_documented(told)
+    elsewhere = {kind for kind in EVENTS if kind.startswith(("stream_", "stage_"))}
+    assert {event.event for event in told} == set(EVENTS) - elsewhere
