@@ -122,12 +122,12 @@ class CycleTracker:
             elif (coming or not beyond) and tick.at_s - memory.wrapped_s < MADE_UP_S:
                 return
             else:
-                self.end(memory.wrapped_s)
+                self.end(self._record.last_work_s)
         elif memory.open and backward and self._starts_anew(before, here, forward <= stride):
             if forward > stride or self._record.missing(procedure):
                 memory.wrapped_s = tick.at_s
                 return
-            self.end(tick.at_s)
+            self.end(self._record.last_work_s)
         if memory.over_s is not None and self._goes_on_elsewhere(tick):
             self.end(memory.over_s)
         if not memory.open:
@@ -180,9 +180,7 @@ class CycleTracker:
 
     def stream_ended(self) -> None:
         """Nothing more will be seen. What has been done of a cycle in the midst of which that happens is not judged."""
-        if self._memory.wrapped_s is not None:
-            self.end(self._memory.wrapped_s)
-        elif self._memory.open and self._complete():
+        if self._memory.wrapped_s is not None or (self._memory.open and self._complete()):
             self.end(self._record.last_work_s)
 
     def confirm(self, phase: int, now_s: float) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from documented import EVENTS, are_as_documented
-from shift import DEVIATIONS, RATE_HZ, Shift, make_reference, told_with_delay
+from shift import DEVIATIONS, RATE_HZ, Shift, make_reference, pass_through, told_with_delay
 
 from engine.events import EventDetector
 from engine.matching.base import Delayed, Match
@@ -20,6 +20,19 @@ def test_a_cycle_has_a_start_its_phases_and_an_end_with_their_durations():
     assert second.details["coverage"] > 0.95 and second.cycle == 2 == shift.detector.cycles_finished
     assert all(e.noticed_s >= e.time_s and e.seq == 0 and e.station == "bench" for e in shift.told)
     assert shift.kinds(*DEVIATIONS) == []
+
+
+@pytest.mark.parametrize("done", ["abc", "ac"])
+def test_a_cycle_that_the_next_start_ends_was_over_when_its_work_stopped(done: str):
+    """It stops short of the end, and what comes between is too short to be told; where a phase is missing, the leap is thought over."""
+    shift = pass_through(Shift().do(*done[:-1]), 4.0, 5.7)
+    stopped_s = shift.time_s
+    shift.stay(0.0, 0.6, "idle").do(*"abc")
+    ended, begun = (next(e for e in shift.told if e.event == kind) for kind in ("cycle_finished", "cycle_started"))
+    assert (
+        ended.time_s == pytest.approx(stopped_s, abs=0.1) and ended.details["duration_s"] == ended.time_s - begun.time_s
+    )
+    assert next(e.time_s for e in shift.told if e.event == "phase_finished" and e.phase == "c") == ended.time_s
 
 
 def test_an_optional_phase_may_be_left_out_in_silence():
