@@ -1,7 +1,7 @@
 """Publish a station without a camera, so that a subscriber can be written before the real one stands:
 
-python -m clients.publish [--seed S] [--cycles N] [--speed X]      the truth of a rendered worker, as a station would say it
-python -m clients.publish --confirm PHASE                          tell a running station that a phase is done
+python -m clients.publish [--seed S] [--cycles N] [--deviations N] [--speed X]    a rendered worker, as a station would tell of them
+python -m clients.publish --confirm PHASE                                         tell a running station that a phase is done
 """
 
 from __future__ import annotations
@@ -10,15 +10,28 @@ import argparse
 import time
 
 from engine.bus import PUBLISH, REQUESTS, Publisher
-from engine.errors import LockstepError
+from engine.errors import ConfigError, LockstepError
 from engine.journal import Journal
 from engine.messages import Event, EventKind, Hello, PhaseInfo, State, Status
-from engine.sources.rendered import NOMINAL_S, PHASES, StationParams, Truth, simulate
+from engine.sources.rendered import NOMINAL_S, PHASES, StationParams, Truth, TruthEvent, simulate
 from engine.store import Store
 from engine.subscriber import Subscriber
 from models import skeleton
 
 STATION = "synthetic"
+
+# What the truth knows → what a station tells of it.
+_SPANS: dict[str, tuple[EventKind, EventKind]] = {
+    "cycle": ("cycle_started", "cycle_finished"),
+    "phase": ("phase_started", "phase_finished"),
+    "pause": ("paused", "resumed"),
+    "turn": ("off_task", "back_on_task"),
+    "leave": ("operator_lost", "operator_found"),
+}
+_MOMENTS: dict[str, EventKind] = {"skip": "phase_skipped", "repeat": "phase_repeated", "swap": "phase_out_of_order"}
+_WITHOUT_PHASE = ("resumed", "operator_lost", "operator_found")
+_AT_ONCE = {"phase_finished": 0, "cycle_finished": 1, "cycle_started": 2}
+"""Which comes first of what happens at the same moment; all others after these."""
 
 
 def hello(truth: Truth) -> Hello:
@@ -30,7 +43,8 @@ def hello(truth: Truth) -> Hello:
 
 def state(truth: Truth, tick: int, wall_s: float) -> State:
     frame = truth.frame(tick)
-    status: Status = frame.status  # type: ignore[assignment]
+    status: Status = "lost" if "leave" in frame.deviations else frame.status  # type: ignore[assignment]
+    working = status in ("on_task", "paused")
     finished = sum(event.end_s <= frame.time_s for event in truth.events_of("cycle"))
     return State(
         station=STATION,
@@ -40,8 +54,8 @@ def state(truth: Truth, tick: int, wall_s: float) -> State:
         status=status,
         cycle=frame.cycle,
         cycles_finished=finished,
-        phase=frame.phase,
-        phase_index=frame.phase_index,
+        phase=frame.phase if working else None,
+        phase_index=frame.phase_index if working else None,
         phase_progress=frame.phase_progress,
         cycle_progress=frame.cycle_progress,
         position_s=frame.cycle_progress * sum(NOMINAL_S),
@@ -57,22 +71,36 @@ def drafts(truth: Truth, wall_s: float) -> list[Event]:
     """What a station would report of this performance, in order of time."""
     found: list[Event] = []
 
-    def add(
-        kind: EventKind, time_s: float, cycle: int, phase: str | None, details: dict[str, float] | None = None
-    ) -> None:
-        found.append(Event(STATION, 0, kind, time_s, wall_s + time_s, cycle, phase, 1.0, time_s, {**(details or {})}))
+    def add(kind: EventKind, time_s: float, about: TruthEvent, **details: float | list[float]) -> None:
+        phase = None if kind in _WITHOUT_PHASE else about.phase
+        found.append(Event(STATION, 0, kind, time_s, wall_s + time_s, about.cycle, phase, 1.0, time_s, {**details}))
 
+    # Of two phases that have changed places the second comes after its turn.
+    swaps = truth.events_of("swap")
+    in_turn = set(swaps) - set({event.cycle: event for event in swaps}.values())
     for event in truth.events:
-        duration = {"duration_s": event.end_s - event.start_s}
-        if event.kind in ("cycle", "phase"):
-            add(f"{event.kind}_started", event.start_s, event.cycle, event.phase)  # type: ignore[arg-type]
-            add(f"{event.kind}_finished", event.end_s, event.cycle, event.phase, duration)  # type: ignore[arg-type]
-        elif event.kind == "pause":
-            add("paused", event.start_s, event.cycle, event.phase)
-            add("resumed", event.end_s, event.cycle, event.phase)
-        elif event.kind in ("skip", "repeat"):
-            add("phase_skipped" if event.kind == "skip" else "phase_repeated", event.start_s, event.cycle, event.phase)
-    return sorted(found, key=lambda event: event.time_s)
+        if event.kind in _MOMENTS and event not in in_turn:
+            add(_MOMENTS[event.kind], event.start_s, event)
+        elif event.kind in _SPANS:
+            begins, ends = _SPANS[event.kind]
+            add(begins, event.start_s, event)
+            add(ends, event.end_s, event, **_details(truth, event))
+    return sorted(found, key=lambda event: (event.time_s, _AT_ONCE.get(event.event, len(_AT_ONCE))))
+
+
+def _details(truth: Truth, event: TruthEvent) -> dict[str, float | list[float]]:
+    if event.kind == "phase":
+        return {"duration_s": _at_work_s(truth, event)}
+    if event.kind != "cycle":
+        return {}
+    own = [phase for phase in truth.events_of("phase") if phase.cycle == event.cycle]
+    durations_s = [sum(_at_work_s(truth, phase) for phase in own if phase.phase == name) for name in PHASES]
+    return {"duration_s": event.end_s - event.start_s, "durations_s": durations_s, "coverage": 1.0}
+
+
+def _at_work_s(truth: Truth, phase: TruthEvent) -> float:
+    stops = [e for e in truth.events_of("pause", "leave", "turn") if phase.start_s <= e.start_s < phase.end_s]
+    return phase.end_s - phase.start_s - sum(stop.end_s - stop.start_s for stop in stops)
 
 
 def publish(truth: Truth, bus: Publisher, speed: float) -> None:
@@ -93,7 +121,8 @@ def main() -> None:
     parser.add_argument("--requests", default=REQUESTS)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cycles", type=int, default=5)
-    parser.add_argument("--speed", type=float, default=1.0)
+    parser.add_argument("--deviations", type=int, default=2, help="skips, repeats, pauses, …; at most one a cycle")
+    parser.add_argument("--speed", type=float, default=1.0, help="1: as it was")
     parser.add_argument("--confirm", metavar="PHASE")
     options = parser.parse_args()
     try:
@@ -101,7 +130,10 @@ def main() -> None:
             with Subscriber(options.address, options.requests) as station:
                 station.confirm(options.confirm)
             return
-        truth = simulate(StationParams.random(options.seed, cycles=options.cycles))
+        if not 0.01 <= options.speed <= 1000:
+            raise ConfigError("the speed is out of range", expected="0.01 to 1000", found=f"{options.speed:g}")
+        deviations = min(options.deviations, options.cycles)
+        truth = simulate(StationParams.random(options.seed, cycles=options.cycles, deviations=deviations))
         with Publisher(Journal(STATION, Store("sqlite://")), options.address, options.requests) as bus:
             publish(truth, bus, options.speed)
     except LockstepError as error:

@@ -122,12 +122,12 @@ class CycleTracker:
             elif (coming or not beyond) and tick.at_s - memory.wrapped_s < MADE_UP_S:
                 return
             else:
-                self.end(memory.wrapped_s)
+                self.end(self._record.last_work_s)
         elif memory.open and backward and self._starts_anew(before, here, forward <= stride):
             if forward > stride or self._record.missing(procedure):
                 memory.wrapped_s = tick.at_s
                 return
-            self.end(tick.at_s)
+            self.end(self._record.last_work_s)
         if memory.over_s is not None and self._goes_on_elsewhere(tick):
             self.end(memory.over_s)
         if not memory.open:
@@ -181,9 +181,7 @@ class CycleTracker:
 
     def stream_ended(self) -> None:
         """Nothing more will be seen. What has been done of a cycle in the midst of which that happens is not judged."""
-        if self._memory.wrapped_s is not None:
-            self.end(self._memory.wrapped_s)
-        elif self._memory.open and self._complete():
+        if self._memory.wrapped_s is not None or (self._memory.open and self._complete()):
             self.end(self._record.last_work_s)
         for key in list(self._memory.unconfirmed):
             self._not_confirmed(key)
@@ -201,10 +199,10 @@ class CycleTracker:
         """From outside: done, whatever the camera saw of it."""
         record, procedure, memory = self._record, self.procedure, self._memory
         name = procedure.phases[phase].name
-        left_s, dwell_s, cycle = memory.unconfirmed.pop(str(phase), (None, 0.0, memory.cycle))
+        left_s, duration_s, cycle = memory.unconfirmed.pop(str(phase), (None, 0.0, memory.cycle))
         self._tell("phase_confirmed", now_s, name, cycle=cycle)
         if left_s is not None:
-            self._tell("phase_finished", left_s, name, cycle=cycle, dwell_s=dwell_s)
+            self._tell("phase_finished", left_s, name, cycle=cycle, duration_s=duration_s)
         if not memory.open or cycle != memory.cycle:
             return
         if phase not in record.confirmed:
@@ -439,7 +437,7 @@ class CycleTracker:
                 self._not_confirmed(key)
             unconfirmed[key] = time_s, record.visit_s, self._memory.cycle
         else:
-            self._tell("phase_finished", time_s, self.procedure.phases[phase].name, dwell_s=record.visit_s)
+            self._tell("phase_finished", time_s, self.procedure.phases[phase].name, duration_s=record.visit_s)
         record.current = -1
 
     def state(self) -> dict[str, Any]:

@@ -108,7 +108,7 @@ class Event(msgspec.Struct, frozen=True, tag_field="kind", tag="event"):
     noticed_s: float = 0.0
     """When it was noticed, on the same clock: `noticed_s - time_s` is the delay of detection."""
     details: dict[str, float | str | list[float] | None] = {}
-    """What belongs to the kind: `durations_s` per phase of a finished cycle, `dwell_s` and `limit_s` of a slow phase, …"""
+    """What belongs to the kind: see the table of events in `docs/protocol.md`."""
     schema: int = SCHEMA
 
 

@@ -44,11 +44,16 @@ def new_keys(folder: Path) -> str:
     return public
 
 
+def own_key(folder: Path) -> str:
+    """The public key of a key folder. Raises BusError where there is none."""
+    return _own(folder, "public.key")
+
+
 def authorize(folder: Path, name: str, key: str) -> None:
     """Let the owner of a public key (Z85 text, or a file that holds it) connect. Raises BusError."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
         raise BusError("a bad name for a key", expected="letters, digits, '.', '_' and '-'", found=repr(name))
-    _own(folder, "public.key")
+    own_key(folder)
     public = _public_key(key)
     (folder / "authorized").mkdir(exist_ok=True)
     partial = folder / "authorized" / f".{name}.partial"
@@ -138,7 +143,7 @@ class _AllowList:
         self.folder, self._admitted = folder, admitted
 
     def callback(self, domain: str, key: bytes) -> bool:
-        own = _own(self.folder, "public.key")
+        own = own_key(self.folder)
         if key.decode() not in {own, *authorized(self.folder).values()}:
             return False
         if key.decode() != own:

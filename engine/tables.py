@@ -74,8 +74,25 @@ HEALTH = sa.Table(  # since version 2: one row a minute
     sa.Column("total_p95_ms", SECONDS),
 )
 
-VERSION = 2
-MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {2: lambda connection: HEALTH.create(connection)}
+
+def _fill_in_phase_durations(connection: sa.Connection) -> None:
+    """Before version 3 `phase_finished` gave its duration as `dwell_s`, and the column stayed empty."""
+    finished = sa.select(EVENTS.c.station, EVENTS.c.seq, EVENTS.c.message).where(EVENTS.c.kind == "phase_finished")
+    durations = [
+        {"of": row.station, "event": row.seq, "seconds": _number(wire.unpack_event(bytes(row.message)), "dwell_s")}
+        for row in connection.execute(finished)
+    ]
+    if durations:
+        own = (PHASES.c.station == sa.bindparam("of")) & (PHASES.c.seq == sa.bindparam("event"))
+        empty = PHASES.c.duration_s.is_(None)
+        connection.execute(sa.update(PHASES).where(own & empty).values(duration_s=sa.bindparam("seconds")), durations)
+
+
+VERSION = 3
+MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {
+    2: lambda connection: HEALTH.create(connection),
+    3: _fill_in_phase_durations,
+}
 """Version → what lifts a store from the version before. A new store is created at VERSION at once."""
 
 

@@ -23,7 +23,7 @@ def command(
         Path | None, typer.Option("-o", "--output", help="Write all of it to a .csv or .parquet file.")
     ] = None,
 ) -> None:
-    """Times are local. Without -o the newest rows are shown as a table."""
+    """Without -o the newest rows are shown as a table. Times are local, in a .csv as well; a .parquet has Unix time in seconds."""
     from rich.console import Console
 
     from clients.history import Filter, export, rows, table

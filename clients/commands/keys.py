@@ -40,5 +40,6 @@ def revoke(folder: Folder, name: Annotated[str, typer.Argument(help="Name given 
 @app.command("list")
 def show(folder: Folder) -> None:
     """Names and public keys of those who may connect."""
+    security.own_key(folder)
     for name, key in security.authorized(folder).items():
         typer.echo(f"{name}\t{key}")

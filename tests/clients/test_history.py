@@ -1,10 +1,14 @@
-"""History: the right rows, on the screen and in files."""
+"""History: what a detector told, as the right rows, on the screen and in files."""
 
 import csv
+import json
+from datetime import datetime
 
 import pytest
 from rich.console import Console
+from shift import Shift
 
+from clients.cli import main
 from clients.history import Filter, export, rows, table
 from engine.errors import ConfigError, StoreError
 from engine.journal import Journal
@@ -12,27 +16,43 @@ from engine.messages import Event, State
 from engine.store import Store
 
 
+@pytest.fixture(scope="module")
+def told():
+    """A cycle as it should be and one without its second phase, each phase two seconds; in order of time."""
+    return sorted(Shift().do(*"abc", *"ac").stay(0.0, 2.0, "idle").told, key=lambda event: event.wall_s)
+
+
 @pytest.fixture
-def store():
+def store(told):
     store = Store("sqlite://")
-    journal = Journal("bench", store)
-    for i, (kind, phase) in enumerate(
-        [("phase_finished", "pick"), ("phase_skipped", "place"), ("cycle_finished", None)]
-    ):
-        journal.number(Event("bench", 0, kind, float(i), 1000.0 + i, 1, phase, 0.9, details={"duration_s": 1.5 + i}))
-    Journal("other", store).number(Event("other", 0, "slow", 0.0, 1000.0, 1, "=cmd()", 0.9))
+    Journal("bench", store).commit(told)
+    Journal("other", store).number(Event("other", 0, "slow", 0.0, 1e9, 1, "=cmd()", 0.9))
     store.note_health(State("bench", 1, 0.05, 1000.0, "on_task", 1, 0, "pick", 0, 0.5, 0.25, 0.5, 1.0, 0.9, fps=30.0))
     return store
 
 
-def test_filters_choose_rows_and_the_newest_come_last(store):
-    assert [row["seq"] for row in rows(store, "events", Filter("bench"))] == [1, 2, 3]
-    assert [row["seq"] for row in rows(store, "events", Filter("bench", last=2))] == [2, 3]
-    assert [row["phase"] for row in rows(store, "events", Filter(kind="phase_skipped"))] == ["place"]
-    assert [row["seq"] for row in rows(store, "events", Filter("bench", since_s=1000.5, until_s=1001.5))] == [2]
-    assert rows(store, "cycles", Filter())[0]["duration_s"] == 3.5
-    assert rows(store, "phases", Filter(phase="pick"))[0]["duration_s"] == 1.5
+def read_csv(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_filters_choose_rows_and_the_newest_come_last(store, told):
+    seqs = [*range(1, len(told) + 1)]
+    assert [row["seq"] for row in rows(store, "events", Filter("bench"))] == seqs
+    assert [row["seq"] for row in rows(store, "events", Filter("bench", last=2))] == seqs[-2:]
+    assert [row["phase"] for row in rows(store, "events", Filter(kind="phase_skipped"))] == ["b"]
+    between = rows(store, "events", Filter("bench", since_s=1e9 + 1.0, until_s=1e9 + 3.0))
+    assert [(row["kind"], row["phase"]) for row in between] == [("phase_finished", "a"), ("phase_started", "b")]
     assert rows(store, "health", Filter())[0]["fps"] == 30.0
+
+
+def test_cycles_and_phases_have_their_durations(store):
+    cycles = rows(store, "cycles", Filter())
+    assert [row["duration_s"] for row in cycles] == pytest.approx([6.0, 4.0], abs=0.2)
+    phases = rows(store, "phases", Filter())
+    assert [row["phase"] for row in phases] == [*"abcac"]
+    assert [row["duration_s"] for row in phases] == pytest.approx([2.0] * 5, abs=0.15)
+    assert len(rows(store, "phases", Filter(phase="a"))) == 2
 
 
 def test_what_does_not_exist_is_one_clear_line(store, tmp_path):
@@ -40,6 +60,8 @@ def test_what_does_not_exist_is_one_clear_line(store, tmp_path):
         rows(store, "secrets", Filter())
     with pytest.raises(ConfigError, match="cycles have no phase"):
         rows(store, "cycles", Filter(phase="pick"))
+    with pytest.raises(ConfigError, match=r"no such kind of event: expected cycle_started, .*, found bogus"):
+        rows(store, "events", Filter(kind="bogus"))
     with pytest.raises(ConfigError, match="kind of file"):
         export([], tmp_path / "x.xlsx")
     with pytest.raises(StoreError, match="nothing was stored"):
@@ -47,14 +69,23 @@ def test_what_does_not_exist_is_one_clear_line(store, tmp_path):
     assert not (tmp_path / "none.db").exists()
 
 
-def test_csv_and_parquet_hold_the_same_rows(store, tmp_path):
-    found = rows(store, "events", Filter("bench"))
-    export(found, tmp_path / "e.csv")
-    with (tmp_path / "e.csv").open(newline="") as file:
-        assert [row["kind"] for row in csv.DictReader(file)] == [row["kind"] for row in found]
+def test_csv_has_local_times_and_details(store, told, tmp_path):
+    export(rows(store, "events", Filter("bench")), tmp_path / "e.csv")
+    found = read_csv(tmp_path / "e.csv")
+    assert [row["kind"] for row in found] == [event.event for event in told]
+    assert [json.loads(row["details"]) for row in found] == [event.details for event in told]
+    times_s = [datetime.strptime(row["time"], "%Y-%m-%d %H:%M:%S.%f").timestamp() for row in found]
+    assert times_s == pytest.approx([event.wall_s for event in told], abs=0.001)
+    export(rows(store, "cycles", Filter()), tmp_path / "c.csv")
+    assert datetime.fromisoformat(read_csv(tmp_path / "c.csv")[0]["ended"]).year == 2001
+
+
+def test_parquet_holds_the_same_rows(store, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
+    found = rows(store, "events", Filter("bench"))
     export(found, tmp_path / "e.parquet")
-    assert parquet.read_table(tmp_path / "e.parquet").to_pylist() == found
+    kept = parquet.read_table(tmp_path / "e.parquet").to_pylist()
+    assert [{**row, "details": json.loads(row["details"])} for row in kept] == found
 
 
 def test_a_spreadsheet_does_not_run_what_a_phase_is_called(store, tmp_path):
@@ -63,8 +94,21 @@ def test_a_spreadsheet_does_not_run_what_a_phase_is_called(store, tmp_path):
 
 
 def test_the_table_shows_times_and_numbers_for_people(store):
-    console = Console(width=160, record=True)
-    console.print(table("events", rows(store, "events", Filter())))
+    console = Console(width=200, record=True)
+    console.print(table("events", rows(store, "events", Filter("bench"))))
     console.print(table("cycles", []))
     text = console.export_text()
-    assert "phase_skipped" in text and "1970-01-01" in text and "nothing found" in text
+    assert "phase_skipped" in text and "2001-09-" in text and "nothing found" in text
+
+
+def test_the_command_writes_phase_durations_of_a_store_on_disk(told, tmp_path, capsys):
+    url = f"sqlite:///{tmp_path}/s.db"
+    with Store(url) as store:
+        Journal("bench", store).commit(told)
+    with pytest.raises(SystemExit) as end:
+        main(["history", "--store", url, "--what", "phases", "-o", str(tmp_path / "p.csv")])
+    assert end.value.code == 0 and "5 rows" in capsys.readouterr().out
+    assert [float(row["duration_s"]) for row in read_csv(tmp_path / "p.csv")] == pytest.approx([2.0] * 5, abs=0.15)
+    with pytest.raises(SystemExit) as end:
+        main(["history", "--store", url, "--what", "events", "--kind", "bogus"])
+    assert end.value.code == 2 and "no such kind of event" in capsys.readouterr().err

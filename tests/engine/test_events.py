@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from documented import EVENTS, are_as_documented
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shift import DEVIATIONS, RATE_HZ, Shift, make_reference, pass_through, told_with_delay
@@ -22,6 +23,18 @@ def test_a_cycle_has_a_start_its_phases_and_an_end_with_their_durations():
     assert second.details["coverage"] > 0.95 and second.cycle == 2 == shift.detector.cycles_finished
     assert all(e.noticed_s >= e.time_s and e.seq == 0 and e.station == "bench" for e in shift.told)
     assert shift.kinds(*DEVIATIONS) == []
+
+
+@pytest.mark.parametrize("done", ["abc", "ac"])
+def test_a_cycle_that_the_next_start_ends_was_over_when_its_work_stopped(done: str):
+    """It stops short of the end, and what comes between is too short to be told; where a phase is missing, the leap is thought over."""
+    shift = pass_through(Shift().do(*done[:-1]), 4.0, 5.7)
+    stopped_s = shift.time_s
+    shift.stay(0.0, 0.6, "idle").do(*"abc")
+    ended, begun = (next(e for e in shift.told if e.event == kind) for kind in ("cycle_finished", "cycle_started"))
+    assert ended.time_s == pytest.approx(stopped_s, abs=0.1)
+    assert ended.details["duration_s"] == ended.time_s - begun.time_s
+    assert next(e.time_s for e in shift.told if e.event == "phase_finished" and e.phase == "c") == ended.time_s
 
 
 def test_an_optional_phase_may_be_left_out_in_silence():
@@ -250,5 +263,19 @@ def test_the_time_in_which_a_cycle_is_not_yet_believed_counts_for_its_first_phas
     shift = Shift().do(*"abc").stay(0.0, 2.0, "idle").do(*"abc").stay(0.0, 2.0, "idle")
     second = [e for e in shift.told if e.event == "cycle_finished"][1]
     assert second.details["durations_s"] == pytest.approx([2.0, 2.0, 2.0], abs=0.15)
-    dwelt = [e.details["dwell_s"] for e in shift.told if e.event == "phase_finished"]
+    dwelt = [e.details["duration_s"] for e in shift.told if e.event == "phase_finished"]
     assert dwelt == pytest.approx([2.0] * 6, abs=0.15)
+
+
+def test_events_are_what_the_protocol_documents():
+    """Everything that a detector can tell, and in each event the phase and the details that docs/protocol.md promises."""
+    worked = Shift(b={"limit_s": 3.0}).do(*"abc").do(*"ac").do(*"bac").do(*"abbc").do("a").do("b", pace=0.4).do("c")
+    left = Shift().do("a").stay(2.0, 3.0, "paused").do("b").stay(4.0, 3.0, "off_task").do("c").do("a")
+    left.stay(1.9, 3.0, "lost", seen=False).do("b").stay(4.0, 3.0, "idle")
+    confirmed = Shift(b={"confirm": True}).do("a", "b")
+    confirmed.detector.confirm("b")
+    confirmed.do("c").do(*"abc", "a").stay(0.0, 6.0, "idle")
+    told = [*worked.told, *left.told, *confirmed.told]
+    are_as_documented(told)
+    elsewhere = {kind for kind in EVENTS if kind.startswith(("stream_", "stage_"))}
+    assert {event.event for event in told} == set(EVENTS) - elsewhere

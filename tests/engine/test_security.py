@@ -7,6 +7,7 @@ import time
 import pytest
 import zmq
 
+from clients.cli import main
 from engine import security
 from engine.bus import Publisher
 from engine.errors import BusError
@@ -169,3 +170,12 @@ def test_the_publisher_survives_garbage_on_its_sockets(tmp_path):
         with Subscriber(station.address, station.request_address, since=1) as bus:
             assert hears(bus, 10)
             bus.confirm("pick", timeout_s=10)
+
+
+def test_the_list_of_a_folder_without_keys_is_refused_not_empty(keys, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["keys", "list", str(keys / "missing")])
+    assert end.value.code == 2 and "no usable keys in" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as end:
+        main(["keys", "list", str(keys / "station")])
+    assert end.value.code == 0 and capsys.readouterr().out.startswith("friend\t")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from documented import are_as_documented
 
 from engine.aligner import Aligner
 from engine.embedder import embed_sequence, open_embedder
@@ -105,6 +106,7 @@ def test_a_lost_stream_is_an_event_and_a_status(tiny_bundle, reference, truth):
     _, timeline, _ = run(tiny_bundle, reference, Poses(truth, frames))
     kinds = [event.event for event in timeline.events]
     assert kinds.index("stream_lost") < kinds.index("stream_back")
+    are_as_documented(event for event in timeline.events if event.event.startswith("stream_"))
     assert timeline.last.status != "no_stream"
 
 

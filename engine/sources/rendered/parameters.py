@@ -261,8 +261,8 @@ def _random_deviations(rng: np.random.Generator, count: int, cycles: int) -> tup
     """At most one per cycle, so that each can be told apart, and none in the first cycle if there are enough others."""
     first = 2 if cycles > count else 1
     free = np.arange(first, cycles + 1)
-    if count > len(free):
-        raise ConfigError("too many deviations", expected=f"at most {cycles}, one per cycle", found=str(count))
+    if not 0 <= count <= len(free):
+        raise ConfigError("so many deviations cannot be", expected=f"0 to {cycles}, one per cycle", found=str(count))
     kinds: tuple[DeviationKind, ...] = get_args(DeviationKind)
     drawn = []
     for cycle in sorted(rng.choice(free, count, replace=False)):

@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+from documented import are_as_documented
 
 from benchmarks.light_station import make
 from engine import supervisor
@@ -49,7 +50,9 @@ class Supervised:
     def told(self, stage):
         with Store(self.config.store.url) as store:
             events = [unpack_event(message) for message in store.messages(self.config.station, 1, 10_000)]
-        return [event.event for event in events if event.details.get("stage") == stage]
+        of_stages = [event for event in events if event.event.startswith("stage_")]
+        are_as_documented(of_stages)
+        return [event.event for event in of_stages if event.details["stage"] == stage]
 
     def close(self):
         self.supervisor.stop()
