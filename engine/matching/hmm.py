@@ -26,6 +26,9 @@ from engine.reference import Reference
 
 HOME_S = 0.15
 """Between cycles people stand as they do at its start and end: the poses this close to either fit idleness too."""
+RESTLESS = 3.0
+"""But whoever has not rested for this many times the reference's length only passes through them: they go from one cycle into the next. At
+a third of the pace, the slowest that is followed, that is one cycle (docs/decisions/013)."""
 CONFIDENCE_S = 0.5
 """Confidence is the belief within this distance of the mode."""
 LAPSE = 0.035
@@ -107,6 +110,8 @@ class SwitchingMatcher:
             np.exp(self._emission(embedding, dt_s, turned, share), out=likelihood)  # type: ignore[arg-type]
             at_home = max(float(likelihood[: self._home].max()), float(likelihood[-self._home :].max()))
             at_home = at_home if turned else max(at_home, 1.0)  # whoever waits faces the work, too
+            if self._stillness.since_rest_s > RESTLESS * self.reference.duration_s:
+                at_home = min(at_home, 1.0)
         nats = np.float32(pause_nats_per_s(move) * dt_s)
         if nats < 0:
             self._on[0] *= np.exp(nats)

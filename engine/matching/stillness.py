@@ -1,7 +1,8 @@
 """Whether the operator's body stands still: a cue for pauses that comes sooner, and is surer, than a belief that stays where it is.
 
     poses of the last 0.6 s ─halves' means→ farthest move of any joint ÷ size of the body ─┬► nats for a pause
-                                                                                           └► how much of a tick is news
+                                                                                           ├► how much of a tick is news
+                                                                                           └► do they rest between cycles?
 
 Two means of `HALF_S` each are compared, so an estimator's jitter, which changes from frame to frame, hardly counts.
 """
@@ -28,6 +29,8 @@ neither says anything: whoever waits for the next part stands as still as whoeve
 BUSY = 0.07
 """Whoever moves this much is not paused, whatever the work resembles. False pauses an hour, 120 stations: 4.0 → 2.6; from 0.05 on 2.3, but
 through the pose estimator one pause of seven is no longer told."""
+REST_S = 0.5
+"""Whoever moves less than `MOVING` for this long rests. Where a repeated movement turns it is still for a moment only."""
 SAME, NEW = 0.015, 0.03
 """Moves from which on a tick begins to say something new about where the work is, and is all new."""
 SAID_AGAIN, SAID_OFTEN_S = 0.1, 0.5
@@ -45,12 +48,23 @@ class Stillness:
         _farthest(self._ring, self._next, SURE)  # compiled, or loaded, before the first live tick needs it
 
     def reset(self) -> None:
-        self._next = self._filled = self._same = 0
+        """Somebody else may be there; they are thought to have just rested."""
+        self._forget()
+        self._since_rest = 0
+
+    def _forget(self) -> None:
+        self._next = self._filled = self._same = self._resting = 0
+
+    @property
+    def since_rest_s(self) -> float:
+        """Time since somebody last rested, in ticks that were seen or not."""
+        return self._since_rest * self._period_s
 
     def step(self, pose: NDArray[np.floating] | None) -> float | None:
         """The next pose (K, 3) → the farthest move of a joint, as a share of the body's size; None while nothing can be said."""
+        self._since_rest += 1
         if pose is None or pose.shape != self._ring.shape[1:] or not (pose[:, 2] > 0).any():
-            self.reset()
+            self._forget()
             return None
         self._ring[self._next] = pose
         self._next = (self._next + 1) % len(self._ring)
@@ -59,6 +73,9 @@ class Stillness:
             return None
         move = float(_farthest(self._ring, self._next, SURE))
         self._same = self._same + 1 if 0.0 <= move < SAME else 0
+        self._resting = self._resting + 1 if 0.0 <= move < MOVING else 0
+        if self._resting * self._period_s >= REST_S:
+            self._since_rest = 0
         return None if move < 0.0 else move
 
     def news(self, move: float | None) -> float:
@@ -67,11 +84,12 @@ class Stillness:
         return 1.0 if move is None else float(np.interp(move, (SAME, NEW), (again, 1.0)))
 
     def state(self) -> dict[str, NDArray[Any]]:
-        return {"still_ring": self._ring.copy(), "still_at": np.array([self._next, self._filled, self._same])}
+        counts = [self._next, self._filled, self._same, self._resting, self._since_rest]
+        return {"still_ring": self._ring.copy(), "still_at": np.array(counts)}
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         self._ring[:] = state["still_ring"]
-        self._next, self._filled, self._same = map(int, state["still_at"])
+        self._next, self._filled, self._same, self._resting, self._since_rest = map(int, state["still_at"])
 
 
 def moving(poses: NDArray[np.floating], rate_hz: float) -> NDArray[np.float32]:
