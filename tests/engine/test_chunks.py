@@ -1,6 +1,7 @@
 """Chunking: however a recording reaches the aligner, in one go or in pieces between which it is saved and taken up by another, it tells the same."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -86,7 +87,7 @@ def test_pieces_between_which_it_is_saved_and_restored_tell_what_the_whole_does(
     first, second = aligner(tiny_bundle, reference), aligner(tiny_bundle, reference)
     found = []
     edges = [0, *sorted(round(cut * len(times_s)) for cut in cuts), len(times_s)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         found += pushed(first, times_s[start:end], poses[start:end])
         saved = checkpoint.dump(Mark("bench", 0), first.state(), "this")
         first, second = second, first  # whoever takes over has followed something else before
