@@ -5,7 +5,7 @@ from streams import NOBODY, PHASES, RATE_HZ, TICKS, cycle, events_of, procedure,
 
 from engine.matching.hmm import SwitchingMatcher
 
-SEEDS = range(4)
+SEEDS = range(3)
 CYCLES = ("cycle_started", "cycle_finished", "cycle_abandoned")
 DEVIATIONS = ("phase_skipped", "phase_repeated", "phase_out_of_order")
 WHOLE = cycle(*range(PHASES))
@@ -33,6 +33,15 @@ def test_whoever_stands_there_when_it_is_done_has_not_begun_again(seed, where):
     twenty_seconds = round(20 * RATE_HZ)
     standing = told(seed, [*WHOLE, *[where] * twenty_seconds], *CYCLES, *DEVIATIONS, "paused")
     assert standing == ["cycle_started", "cycle_finished"]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_hand_that_for_a_moment_goes_back_as_at_the_start_begins_nothing_where_no_cycle_follows_at_once(seed):
+    """Cyclic work is expected to begin again there, and is believed to have."""
+    positions = [*WHOLE, *range(round(0.7 * RATE_HZ)), *[NOBODY] * round(40 * RATE_HZ)]
+    assert told(seed, positions, *CYCLES) == ["cycle_started", "cycle_finished"]
+    begun_and_left = ["cycle_started", "cycle_abandoned"]
+    assert told(seed, positions, *CYCLES, cyclic=True) == ["cycle_started", "cycle_finished", *begun_and_left]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
