@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent))  # modules that tests share, under pytest's importlib mode
 from network_camera import PACKAGES, NetworkCamera, have_gstreamer
+from properties import load_profile
 
-settings.register_profile("lockstep", deadline=None)  # machines differ and are busy: time is for benchmarks
-settings.load_profile("lockstep")
+load_profile()
 
 DATA = Path(os.environ.get("LOCKSTEP_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
 

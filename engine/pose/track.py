@@ -47,17 +47,24 @@ class PoseTrack:
         return float(self.times_s[-1] - self.times_s[0]) if len(self.times_s) else 0.0
 
     def cut(self, start_s: float | None, end_s: float | None) -> PoseTrack:
-        """The part from `start_s` to `end_s` inclusive, times as they were. Raises DataError if nothing is left."""
+        """The part from `start_s` to `end_s` inclusive, times as they were. Raises DataError: fewer than two poses, in it or in all."""
+        if len(self.times_s) < 2:
+            raise DataError(
+                f"the recording {self.source} holds {'only one pose' if len(self.times_s) else 'no poses'}",
+                expected="two poses or more",
+                found=f"{len(self.times_s)}",
+                next_step="Record it again, or choose another recording.",
+            )
         lo = -np.inf if start_s is None else start_s
         hi = np.inf if end_s is None else end_s
+        first_s, last_s = float(self.times_s[0]), float(self.times_s[-1])
         keep = (self.times_s >= lo - 1e-9) & (self.times_s <= hi + 1e-9)
         if keep.sum() < 2:
             raise DataError(
-                f"no poses between {start_s} and {end_s} s in {self.source}",
-                expected=f"a part of {self.times_s[0]:.2f}–{self.times_s[-1]:.2f} s"
-                if len(self.times_s)
-                else "a recording",
-                found="nothing",
+                f"{'only one pose' if keep.any() else 'no poses'} between {first_s if start_s is None else start_s:g} "
+                f"and {last_s if end_s is None else end_s:g} s in {self.source}",
+                expected=f"two or more, in a part of {first_s:.2f}–{last_s:.2f} s",
+                found=f"{keep.sum()}",
                 next_step="Correct --start and --end.",
             )
         return PoseTrack(

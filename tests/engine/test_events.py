@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from documented import EVENTS, are_as_documented
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 from shift import DEVIATIONS, RATE_HZ, Shift, make_reference, pass_through, told_with_delay
 
 from engine.events import EventDetector
@@ -48,7 +49,7 @@ def test_phases_of_one_group_come_in_any_order():
     assert Shift().do(*"abc", *"bac", *"abc").kinds(*DEVIATIONS) == [("phase_out_of_order", "a")]
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@examples(25)
 @given(orders=st.lists(st.permutations("abcd"), min_size=1, max_size=4), rest_s=st.sampled_from([0.0, 2.0]))
 def test_of_a_procedure_in_any_order_every_order_is_a_cycle(orders: list[list[str]], rest_s: float):
     shift = Shift("abcd", **{name: {"group": "g"} for name in "abcd"})

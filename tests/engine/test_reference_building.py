@@ -89,9 +89,26 @@ def test_phases_outside_the_cut_or_the_recording_are_refused(track, tiny_bundle,
         reference_from_recordings([Demonstration(track, 1.0, min(end_s, 400.0))], tiny_bundle, phases)
 
 
-def test_a_cut_that_leaves_nothing_is_refused(track, tiny_bundle):
-    with pytest.raises(DataError, match=r"no poses between 1000 and None s .*Correct --start and --end"):
-        reference_from_recordings([Demonstration(track, 1000)], tiny_bundle)
+@pytest.mark.parametrize(
+    ("start_s", "end_s", "says"),
+    [
+        (1000, None, r"no poses between 1000 and [\d.]+ s in worker 1: .* found 0"),
+        (None, -1, r"no poses between 0 and -1 s in worker 1: .* found 0"),
+        (2, 1, r"no poses between 2 and 1 s in worker 1: .* found 0"),
+        (2, 2.01, r"only one pose between 2 and 2.01 s in worker 1: .* found 1"),
+    ],
+)
+def test_a_cut_that_leaves_nothing_is_refused(track, tiny_bundle, start_s, end_s, says):
+    with pytest.raises(DataError, match=says + r".*Correct --start and --end"):
+        reference_from_recordings([Demonstration(track, start_s, end_s)], tiny_bundle)
+
+
+@pytest.mark.parametrize("cut", [{}, {"start_s": 1.0}, {"end_s": 3.0}])
+@pytest.mark.parametrize(("frames", "says"), [(0, "holds no poses"), (1, "holds only one pose")])
+def test_a_recording_of_no_frame_or_of_one_says_so_however_it_is_cut(track, tiny_bundle, tmp_path, frames, says, cut):
+    replace(track, poses=track.poses[:frames], times_s=track.times_s[:frames]).save(tmp_path / "short.npz")
+    with pytest.raises(DataError, match=f"the recording worker 1 {says}: expected two poses or more"):
+        reference_from_recordings([Demonstration(tmp_path / "short.npz", **cut)], tiny_bundle)
 
 
 def test_a_demonstration_without_its_operator_is_refused(track, tiny_bundle):

@@ -1,8 +1,9 @@
 """The tick grid: time is not bent by the camera, holes are not filled with invention, live equals recorded."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from engine.resample import MAX_HOLE_S, Resampler, resample_track
 
@@ -15,7 +16,7 @@ def moving_point(times_s):
     return poses
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(
     steps=st.lists(st.floats(0.005, 0.2), min_size=2, max_size=60),
     rate_hz=st.sampled_from([10.0, 15.0, 20.0, 30.0]),
@@ -82,7 +83,7 @@ def test_nan_keypoints_become_joints_not_seen():
     assert np.isfinite(out).all() and out[1, 0, 2] == 0
 
 
-@settings(deadline=None, max_examples=30)
+@examples(30)
 @given(cut=st.integers(1, 39))
 def test_saving_and_restoring_in_the_middle_changes_nothing(cut):
     times_s = np.cumsum(np.random.default_rng(0).uniform(0.01, 0.09, 40))

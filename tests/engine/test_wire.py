@@ -10,8 +10,9 @@ from typing import get_args
 import msgspec
 import pytest
 from documented import EVENTS
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from engine import wire
 from engine.errors import BusError
@@ -91,7 +92,7 @@ def test_a_bottomless_nest_is_refused():
         wire.unpack(b"bench-1/event\0" + b"\x81\xa1x" + b"\x91" * 100_000)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.binary(max_size=300))
 def test_garbage_is_a_bus_error(part):
     for unpack in (wire.unpack, wire.unpack_request, wire.unpack_reply):
@@ -99,7 +100,7 @@ def test_garbage_is_a_bus_error(part):
             unpack(part)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.sampled_from(MESSAGES), st.data())
 def test_a_damaged_message_is_understood_or_a_bus_error(message, data):
     part = bytearray(wire.pack(message))

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from models import skeleton
 from models.causal_crop import CausalCrop
@@ -25,7 +26,7 @@ def moving_person(layout: str = "body13", ticks: int = 80, seed: int = 0) -> np.
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @given(scale=st.floats(0.2, 5), dx=st.floats(-1000, 1000), dy=st.floats(-1000, 1000))
-@settings(max_examples=15, deadline=None)
+@examples(15)
 def test_moving_or_scaling_the_person_changes_nothing(layout, scale, dx, dy):
     poses = moving_person(layout, ticks=30)
     moved = poses.copy()
@@ -77,7 +78,7 @@ def test_hips_never_seen_still_gives_a_crop_of_the_shoulders():
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=15, deadline=None)
+@examples(15)
 def test_nothing_that_comes_in_makes_it_give_nan_and_missing_stays_missing(layout, seed):
     rng = np.random.default_rng(seed)
     poses = moving_person(layout, ticks=20, seed=seed)
@@ -117,7 +118,7 @@ def test_a_person_of_whom_a_shoulder_and_an_arm_is_all_there_is_gets_a_crop_too(
 
 
 @given(scale=st.floats(0.2, 5), dx=st.floats(-1000, 1000), dy=st.floats(-1000, 1000))
-@settings(max_examples=15, deadline=None)
+@examples(15)
 def test_the_box_of_a_recording_holds_every_joint_and_moves_with_the_picture(scale, dx, dy):
     poses = moving_person()
     moved = poses.copy()

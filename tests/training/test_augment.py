@@ -5,8 +5,9 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from models import skeleton
 from training import augment
@@ -28,7 +29,7 @@ def generator(seed: int = 0) -> np.random.Generator:
 
 
 @given(seed=st.integers(0, 10_000), frames=st.integers(8, 200))
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_a_stream_goes_forward_through_frames_that_exist(seed, frames):
     timing = augment.streamed(frames, 1.5, Augmentation(), 80, generator(seed))
     assert 1 <= len(timing) <= 80
@@ -38,7 +39,7 @@ def test_a_stream_goes_forward_through_frames_that_exist(seed, frames):
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_paces_stay_within_their_range(seed):
     timing = augment.own_pace(0, 300, 1.0, 1 / 3, 3.0, 3, generator(seed))
     speeds = np.diff(timing)[:-1]
@@ -108,7 +109,7 @@ def test_without_hides_the_joints_for_the_span_only():
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_every_look_is_finite_keeps_the_missing_missing_and_is_the_same_for_the_same_seed(seed):
     poses = walk()
     before = poses.copy()

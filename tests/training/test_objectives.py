@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from training.objectives import OBJECTIVES, Ticks, WeightedObjectives
 from training.objectives.lav import soft_dtw
@@ -121,7 +122,7 @@ def test_whoever_is_faster_at_first_is_laid_along_the_directions_as_they_are_not
     assert float(by_paths) < float(by_shares)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(seed=st.integers(0, 10_000), band=st.floats(0.05, 0.5), executions=st.integers(1, 3))
 def test_a_path_stays_in_its_band_and_never_goes_back_within_an_execution(seed, band, executions):
     rng = np.random.default_rng(seed)

@@ -1,8 +1,9 @@
 """The fixed-lag copy: the same as smoothing by the book, steadier than the live answer, and unmoved by save and restore."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 from streams import NOBODY, PHASES, RATE_HZ, TICKS, cycle, errors_s, follow, procedure, reference, seen
 
 from engine.matching.hmm import SwitchingMatcher
@@ -43,7 +44,7 @@ def chain(shares, odds, land, begin):
     return matrix
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.integers(0, 10_000), st.integers(1, 6))
 def test_it_is_smoothing_by_the_book(seed, ticks):
     rng = np.random.default_rng(seed)

@@ -145,6 +145,18 @@ def test_whoever_stands_ready_where_the_work_begins_waits_and_is_not_paused_in_i
 
 
 @pytest.mark.parametrize("seed", range(4))
+def test_whoever_never_rests_turns_at_the_end_of_a_cycle_into_the_next_and_does_not_wait_in_between(seed):
+    """Half a second in which what is seen stays as at the end while the body moves on, cycle after cycle."""
+    work = procedure(seed)
+    cycles = [t for _ in range(10) for t in [*range(TICKS), *[TICKS - 1] * 10]]
+    embeddings = seen(work, cycles, seed)
+    to_and_fro = poses(16.0 * np.abs(np.arange(len(cycles)) % 40 - 20))
+    matcher = SwitchingMatcher(reference(work))
+    told = [matcher.step(e, 1 / RATE_HZ, pose).status for e, pose in zip(embeddings, to_and_fro, strict=True)]
+    assert set(told[5 * TICKS :]) == {"on_task"}
+
+
+@pytest.mark.parametrize("seed", range(4))
 def test_work_that_stands_still_in_the_demonstration_too_is_no_pause_and_goes_on(seed):
     """A look at the part: nothing moves, and nothing that is seen changes."""
     work = procedure(seed)

@@ -5,8 +5,9 @@ import os
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from engine.sources.frame_memory import Captured, FrameReader, FrameWriter, anonymous_file
 
@@ -36,7 +37,7 @@ def test_the_newest_frame_wins_and_is_given_once(memory: int) -> None:
     assert reader.newest() is None
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(sizes=st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)) | st.none(), min_size=1, max_size=12))
 def test_frames_of_any_sizes_arrive_whole(sizes: list[tuple[int, int] | None]) -> None:
     descriptor = anonymous_file()

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from engine.errors import ConfigError
 from engine.sources.rendered import NOMINAL_S, PHASES, Deviation, StationParams, Truth, simulate
@@ -25,7 +26,7 @@ def order_of_phases(truth: Truth, cycle: int) -> list[str]:
     return [PHASES[phases[i]] for i in [0, *starts]]
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(seed=st.integers(0, 10**6), deviations=st.integers(0, 3))
 def test_any_random_worker_does_every_cycle_and_progress_only_grows_within_a_phase(seed: int, deviations: int) -> None:
     truth = simulate(StationParams.random(seed, cycles=3, deviations=deviations))
@@ -39,7 +40,7 @@ def test_any_random_worker_does_every_cycle_and_progress_only_grows_within_a_pha
     assert np.isfinite(truth.joints).all()
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(seed=st.integers(0, 10**6))
 def test_a_worker_moves_smoothly(seed: int) -> None:
     params = StationParams.random(seed, cycles=2)

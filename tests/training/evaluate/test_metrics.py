@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 from scipy.stats import kendalltau
 from sklearn.svm import SVC
 
@@ -37,7 +38,7 @@ def test_a_classifier_survives_one_class_and_constant_features(classifier: type)
     assert set(flat.predict(np.ones((3, 3)))) <= {0, 1}
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.integers(0, 2**16))
 def test_tau_is_scipys_over_all_ordered_pairs(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from training.datasets.base import Clip
 from training.evaluate.streams import FASTEST, SLOWEST, compose, poses_at
@@ -21,7 +22,7 @@ def clip_of(name: str, length: int, action: str = "pushups", view: str = "left",
     return Clip(name, action, "val", poses, "body13", 30.0, (320, 240), labels, view)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.integers(1, 200), st.integers(0, 2**16), st.sampled_from(["pushups", "golf_swing"]))
 def test_every_action_frame_shows_the_frame_it_claims(length: int, seed: int, action: str) -> None:
     clips = [clip_of(f"c{i}", length + i, action) for i in range(3)]
@@ -42,7 +43,7 @@ def test_every_action_frame_shows_the_frame_it_claims(length: int, seed: int, ac
 
 
 @given(st.integers(0, 2**16))
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_pace_pause_idle_and_cut_stay_within_the_protocol(seed: int) -> None:
     length = 90
     (stream,) = compose([clip_of("only", length, "golf_swing")], seed)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from properties import examples
 
 torch = pytest.importorskip("torch")
 
@@ -110,7 +111,7 @@ class Guarded:
         return middle.reshape(shape)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(config=configurations(), lanes=st.integers(1, 7), seed=st.integers(0, 999))
 def test_it_equals_the_network_whatever_its_sizes_and_stays_within_its_buffers(
     config: NetConfig, lanes: int, seed: int, tmp_path, monkeypatch

@@ -1,6 +1,0 @@
-"""Makes `streams` importable under pytest's importlib mode."""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
