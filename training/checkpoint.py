@@ -22,7 +22,7 @@ from engine.errors import DataError
 from models.lockstep_net import LockstepNet, NetConfig
 
 FORMAT = 1
-BIAS, POSITIONS = "temporal.bias.table", "temporal.positions"
+BIAS, POSITIONS, PLACES = "temporal.bias.table", "temporal.positions", "frames.positions"
 
 
 @dataclass
@@ -64,6 +64,8 @@ def begin_from(net: LockstepNet, trained: LockstepNet) -> None:
     if net.config.positions != trained.config.positions:
         kept = {name: own[name] for name in (BIAS, POSITIONS) if name in own}
         weights = {name: tensor for name, tensor in weights.items() if name not in (BIAS, POSITIONS)} | kept
+    if net.config.spatial_positions != trained.config.spatial_positions:
+        weights[PLACES] = own[PLACES]
     try:
         net.load_state_dict(weights)
     except RuntimeError as error:

@@ -59,7 +59,7 @@ def _causal_behind_full(name: str) -> Callable[[Record], float | None]:
 
 
 def _lost_without_a_limb(record: Record) -> float | None:
-    damaged = record["robustness"]["lockstep"]["mean"]
+    damaged = record["robustness"]["lockstep_causal"]["mean"]
     return damaged["missing@0"] - damaged["missing@1"]
 
 
