@@ -16,14 +16,14 @@ from training.checkpoint import begin_from, mean_of, trained_net, write_json
 from training.config import TrainingConfig
 from training.datasets import stations
 from training.datasets.station_tracks import load_station_tracks
-from training.recordings import fitting, usable_clips
+from training.recordings import fitting, nothing_to_train_on, usable_clips
 
 PROBLEMS = "problems.json"
 SHOWN = 5
 
 
 def check(config: TrainingConfig) -> dict[str, str]:
-    """By name, what of the data cannot be used, and why; empty where all can.
+    """By name, what is wrong in the data: clips that are left out, and what of others is; empty where nothing is.
 
     Raises ConfigError, DataError or BundleError where the training could not begin.
     """
@@ -42,11 +42,13 @@ def check(config: TrainingConfig) -> dict[str, str]:
         nobody = np.zeros((skeleton.layout(stations.LAYOUT).size, 3))
         fitting(nobody, stations.LAYOUT, network.layout, "a rendered worker")
         actions.add(stations.ACTION)
+    if not actions:
+        raise nothing_to_train_on(config.data)
     unknown = [name for name in config.batches.emphasis if name not in actions]
     if unknown:
         raise ConfigError(
             f"batches.emphasis names {', '.join(unknown)}",
-            expected=f"actions that are trained on ({', '.join(sorted(actions)) or 'there are none'})",
+            expected=f"actions that are trained on ({', '.join(sorted(actions))})",
             next_step="Correct it.",
         )
     return problems

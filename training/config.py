@@ -137,8 +137,9 @@ class TrainingConfig(Section):
         if grid != network.grid:
             raise ValueError(f"crop: expected the grid of `net`, {network.grid}, found {grid}")
         for objective in self.objectives:
+            function: Any = PURE.get(objective.name) or LEARNING[objective.name]
             # Given are embeddings and ticks, or, to one that learns, the width and the number of procedures.
-            _arguments({**PURE, **LEARNING}[objective.name], objective.options, f"options of {objective.name}", given=2)
+            _arguments(function, objective.options, f"options of {objective.name}", given=2)
         if len({objective.name for objective in self.objectives}) < len(self.objectives):
             raise ValueError("objectives: expected each name once")
         if self.schedule.steps == 0 and not self.start_from:

@@ -75,13 +75,17 @@ def load_recordings(config: DataConfig, layout: str, seed: int) -> list[Recordin
         ]
         recordings += workers * weight
     if not recordings:
-        raise DataError(
-            "nothing to train on",
-            expected="training clips or rendered stations",
-            found=f"none in {config.format} for actions {config.actions}",
-            next_step="Correct `data:`.",
-        )
+        raise nothing_to_train_on(config)
     return recordings
+
+
+def nothing_to_train_on(config: DataConfig) -> DataError:
+    return DataError(
+        "nothing to train on",
+        expected="training clips or rendered stations",
+        found=f"none in {config.format or 'no data set'} for {', '.join(config.actions or ('all actions',))}",
+        next_step="Correct `data:`.",
+    )
 
 
 def usable_clips(config: DataConfig) -> tuple[list[Clip], dict[str, str]]:

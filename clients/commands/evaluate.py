@@ -71,9 +71,8 @@ def offline(
     total = len(chosen) * len(lineup.candidates) + (3 if output else 2) * len(labelled)
     with steps_bar(console, total) as step:
         results = evaluate_offline(lineup.candidates, chosen, judged, step)
-        in_paper = {
-            name: row for row, name in lineup.rows["paper"].items()
-        }  # robustness is told on the paper's protocol
+        # Robustness is measured by the paper's protocol, so its rows have the names that they have there.
+        in_paper = {name: row for row, name in lineup.rows["paper"].items()}
         damaged = {
             in_paper[name]: robustness(lineup.candidates[name].features, chosen, seed, step)
             for name in (lineup.rows["clock_free"]["lockstep"], lineup.rows["clock_free"]["keypoints"])

@@ -58,6 +58,11 @@ def test_an_action_without_training_clips_is_refused(data: Path) -> None:
         check(settings(data, data={"folder": str(data), "actions": ["lift", "lfit"]}))
 
 
+def test_data_without_anything_to_train_on_are_refused(data: Path) -> None:
+    with pytest.raises(DataError, match=r"nothing to train on: .*, found none in no data set"):
+        check(settings(data, data={"format": None}))
+
+
 def test_emphasis_on_an_action_that_is_not_trained_on_is_refused(data: Path) -> None:
     check(settings(data, batches={**TINY["batches"], "emphasis": {"lift": 2}}))
     with pytest.raises(ConfigError, match=r"emphasis names lower: expected actions that are trained on \(lift\)"):
