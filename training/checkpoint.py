@@ -53,7 +53,8 @@ def begin_from(net: LockstepNet, trained: LockstepNet) -> None:
     """Gives `net` the weights of a trained network of the same shape but for what it knows of positions in time.
 
     Of a shorter causal window, distances beyond it begin with the bias of its farthest one, of a longer one those beyond the
-    new window go; positions of another kind, or patches' positions that are switched on or off, begin as in a new network. Raises DataError where the shapes differ otherwise.
+    new window go; positions of another kind, or of patches where only one network has them, begin as in a new network. Raises
+    DataError where the shapes differ otherwise.
     """
     weights = dict(trained.state_dict())
     table = weights.get(BIAS)
