@@ -16,14 +16,24 @@ class FrameEncoder(nn.Module):
     """Heatmaps of a frame → one token: 10 × 10 patches, linear, learned positions, transformer, mean over patches."""
 
     def __init__(
-        self, channels: int, grid: int, patch: int, width: int, depth: int, heads: int, mlp_ratio: float, dropout: float
+        self,
+        channels: int,
+        grid: int,
+        patch: int,
+        width: int,
+        depth: int,
+        heads: int,
+        mlp_ratio: float,
+        dropout: float,
+        positions: bool = True,
     ) -> None:
         super().__init__()
         if grid % patch:
             raise ValueError(f"expected a grid divisible by the patch {patch}, found {grid}")
         self.patch, side = patch, grid // patch
         self.embed = nn.Linear(channels * patch * patch, width)
-        self.positions = nn.Parameter(torch.randn(side * side, width) * 0.02)
+        # Switched off they are zeros that stay zero, so that weights have one form for every runtime.
+        self.positions = nn.Parameter(torch.randn(side * side, width) * 0.02 * positions, requires_grad=positions)
         self.blocks = nn.ModuleList(Block(width, heads, mlp_ratio, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
 

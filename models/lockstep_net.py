@@ -16,6 +16,7 @@ Every component can be switched off in `NetConfig` (Tables 1 and 2 of the LA2DS 
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -51,6 +52,8 @@ class NetConfig:
     mlp_ratio: float = 4.0
     spatial_depth: int = 2
     """0: patches are embedded and averaged, without a spatial transformer."""
+    spatial_positions: bool = True
+    """False: the encoder is not told where in the frame a patch lies."""
     temporal_depth: int = 2
     """0: every tick on its own, without a temporal transformer."""
     temporal: str = "causal"
@@ -68,6 +71,16 @@ class NetConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "motion", tuple(self.motion))
+        if self.layout not in skeleton.LAYOUTS:
+            raise ValueError(f"expected layout {', '.join(skeleton.LAYOUTS)}, found {self.layout!r}")
+        for name in ("rate_hz", "grid", "patch", "sigma", "width", "heads", "mlp_ratio", "window", "embedding_dim"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"expected {name} above 0, found {getattr(self, name)}")
+        for name in ("spatial_depth", "temporal_depth", "cross_attention_depth"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"expected {name} of at least 0, found {getattr(self, name)}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"expected dropout from 0 to below 1, found {self.dropout}")
         if self.temporal not in ("causal", "full"):
             raise ValueError(f"expected temporal 'causal' or 'full', found {self.temporal!r}")
         if self.positions not in ("relative", "absolute", "none"):
@@ -99,7 +112,15 @@ class LockstepNet(nn.Module):
         self.heatmaps = Heatmaps(layout.size, layout.limbs, config.heatmaps, config.grid, config.sigma)
         channels = self.heatmaps.channels * (1 + len(config.motion))
         self.frames = FrameEncoder(
-            channels, config.grid, config.patch, width, config.spatial_depth, heads, ratio, dropout
+            channels,
+            config.grid,
+            config.patch,
+            width,
+            config.spatial_depth,
+            heads,
+            ratio,
+            dropout,
+            config.spatial_positions,
         )
         self.temporal = TemporalEncoder(
             width, config.temporal_depth, heads, config.window, causal, config.positions, ratio, dropout

@@ -22,7 +22,7 @@ from engine.errors import DataError
 from models.lockstep_net import LockstepNet, NetConfig
 
 FORMAT = 1
-BIAS, POSITIONS = "temporal.bias.table", "temporal.positions"
+BIAS, POSITIONS, PLACES = "temporal.bias.table", "temporal.positions", "frames.positions"
 
 
 @dataclass
@@ -53,7 +53,8 @@ def begin_from(net: LockstepNet, trained: LockstepNet) -> None:
     """Gives `net` the weights of a trained network of the same shape but for what it knows of positions in time.
 
     Of a shorter causal window, distances beyond it begin with the bias of its farthest one, of a longer one those beyond the
-    new window go; positions of another kind begin as in a new network. Raises DataError where the shapes differ otherwise.
+    new window go; positions of another kind, or of patches where only one network has them, begin as in a new network. Raises
+    DataError where the shapes differ otherwise.
     """
     weights = dict(trained.state_dict())
     table = weights.get(BIAS)
@@ -64,6 +65,8 @@ def begin_from(net: LockstepNet, trained: LockstepNet) -> None:
     if net.config.positions != trained.config.positions:
         kept = {name: own[name] for name in (BIAS, POSITIONS) if name in own}
         weights = {name: tensor for name, tensor in weights.items() if name not in (BIAS, POSITIONS)} | kept
+    if net.config.spatial_positions != trained.config.spatial_positions:
+        weights[PLACES] = own[PLACES]
     try:
         net.load_state_dict(weights)
     except RuntimeError as error:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+import inspect
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
+import torch
+from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, create_model, field_validator, model_validator
 
 from engine.config import Section, read_yaml, validated
-from models import skeleton
-from models.crop import crop_sequence
-from models.lockstep_net import NetConfig
+from engine.errors import ConfigError
+from models.causal_crop import CausalCrop
+from models.crop import POLICIES, recording_crop
+from models.lockstep_net import LockstepNet, NetConfig
 from training.augment import NONE, Augmentation
 from training.datasets import READERS
 from training.objectives import OBJECTIVES
+from training.objectives.weighted import LEARNING, PURE
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class DataConfig(Section):
@@ -24,7 +30,7 @@ class DataConfig(Section):
     format: str | None = "penn"
     """Name of a reader (see `training.datasets`); null: rendered stations only."""
     folder: Path | None = None
-    """null: where `../shared/data` or `$LOCKSTEP_DATA` keeps Penn Action."""
+    """null, of `penn` only: where `../shared/data` or `$LOCKSTEP_DATA` keeps Penn Action."""
     actions: tuple[str, ...] | None = None
     """null: all of them."""
     hold_out_tuning: bool = False
@@ -45,12 +51,18 @@ class DataConfig(Section):
             raise ValueError(f"one of {', '.join(READERS)}")
         return name
 
+    @model_validator(mode="after")
+    def _has_a_place(self) -> DataConfig:
+        if self.folder is None and self.format not in (None, "penn"):
+            raise ValueError(f"`folder:`, where the recordings of format {self.format} lie")
+        return self
+
 
 class BatchConfig(Section):
     """See `training.batches.Batches`."""
 
     ticks: PositiveInt = 1000
-    longest: PositiveInt = 80
+    longest: Annotated[int, Field(ge=2)] = 80
     actions: PositiveInt = 2
     chain_p: Annotated[float, Field(ge=0, le=1)] = 0.3
     emphasis: dict[str, PositiveFloat] = Field(default_factory=dict)
@@ -74,7 +86,8 @@ class ScheduleConfig(Section):
 class ObjectiveConfig(Section):
     name: str
     weight: PositiveFloat = 1.0
-    options: dict[str, float] = Field(default_factory=dict)
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Keyword arguments of the objective (see `training.objectives`)."""
 
     @field_validator("name")
     @classmethod
@@ -88,7 +101,7 @@ class TrainingConfig(Section):
     """Everything that determines a run: the same file and seed give the same weights on the same machine."""
 
     name: str
-    seed: int = 0
+    seed: Seed = 0
     data: DataConfig = DataConfig()
     net: dict[str, Any] = Field(default_factory=dict)
     """Fields of `models.lockstep_net.NetConfig`."""
@@ -114,20 +127,44 @@ class TrainingConfig(Section):
     @model_validator(mode="after")
     def _fits(self) -> TrainingConfig:
         network = self.network()
-        self.augmenting()
         try:
-            crop_sequence(np.zeros((1, skeleton.layout(network.layout).size, 3)), network.layout, **self.crop)
-        except TypeError as error:
-            raise ValueError(f"crop: {error}") from None
+            with torch.device("meta"):  # shapes only: what does not go together shows, and nothing is computed
+                LockstepNet(network)
+        except ValueError as error:
+            raise ValueError(f"net: {error}") from None
+        self.augmenting()
+        grid = self._cropping()["grid"]
+        if grid != network.grid:
+            raise ValueError(f"crop: expected the grid of `net`, {network.grid}, found {grid}")
+        for objective in self.objectives:
+            function: Any = PURE.get(objective.name) or LEARNING[objective.name]
+            # Given are embeddings and ticks, or, to one that learns, the width and the number of procedures.
+            _arguments(function, objective.options, f"options of {objective.name}", given=2)
+        if len({objective.name for objective in self.objectives}) < len(self.objectives):
+            raise ValueError("objectives: expected each name once")
         if self.schedule.steps == 0 and not self.start_from:
             raise ValueError("schedule: a run of no steps needs start_from, checkpoints whose mean it keeps")
         return self
 
     def network(self) -> NetConfig:
-        return _of(NetConfig, self.net)
+        arguments = _arguments(NetConfig, self.net, "net")
+        try:
+            return NetConfig(**arguments)
+        except ValueError as error:
+            raise ValueError(f"net: {error}") from None
 
     def augmenting(self) -> Augmentation:
-        return NONE if self.augmentation == "none" else _of(Augmentation, self.augmentation)
+        if self.augmentation == "none":
+            return NONE
+        return Augmentation(**_arguments(Augmentation, self.augmentation, "augmentation"))
+
+    def _cropping(self) -> dict[str, Any]:
+        parameters = {"policy": "causal", **self.crop}
+        policy = parameters.pop("policy")
+        if policy not in POLICIES:
+            raise ValueError(f"crop: expected policy {' or '.join(POLICIES)}, found {policy!r}")
+        # Each is given the layout or the poses.
+        return _arguments(CausalCrop if policy == "causal" else recording_crop, parameters, "crop", given=1)
 
 
 def load_training(path: Path) -> TrainingConfig:
@@ -136,13 +173,41 @@ def load_training(path: Path) -> TrainingConfig:
     return config
 
 
-def _of(kind: Any, values: dict[str, Any]) -> Any:
-    """A dataclass from YAML: lists become tuples; unknown fields are named."""
-    known = [field.name for field in fields(kind)]
+_ABOVE_ZERO = frozenset(
+    {"slowest", "fastest", "pieces", "side", "grid", "temperature", "sigma", "sigma_s", "exact_sigma"}
+    | {"gamma", "span_s", "window_s", "bins", "pairs", "most_pairs"}
+)
+"""What is counted, divided by or taken the logarithm of. No setting is negative; shares are at most 1."""
+_SHARES = frozenset({"cut_up_to", "band"})
+
+
+def _arguments(function: Callable[..., Any], values: dict[str, Any], where: str, given: int = 0) -> dict[str, Any]:
+    """The keyword arguments of `function` but for its first `given`: `values`, and for the rest its defaults.
+
+    Raises ValueError: a name it does not have, a value of another type than its signature says, a number out of range.
+    """
+    parameters = list(inspect.signature(function, eval_str=True).parameters.values())[given:]
+    known = [parameter.name for parameter in parameters]
     unknown = [name for name in values if name not in known]
     if unknown:
         raise ValueError(f"{unknown[0]!r} is not one of {', '.join(known)}")
+    model = create_model(  # strict: true is no number, and "3" is none either
+        "Arguments",
+        __config__=ConfigDict(strict=True, arbitrary_types_allowed=True),
+        **{p.name: (p.annotation, p.default) for p in parameters},  # type: ignore[call-overload]
+    )
+    listed = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     try:
-        return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
-    except TypeError as error:
-        raise ValueError(str(error)) from None
+        checked = dict(validated(model, listed, where))
+    except ConfigError as error:
+        found = str(ConfigError(error.problem, expected=error.expected, found=error.found))
+        raise ValueError(found) from None
+    for name, value in checked.items():
+        above, share = name in _ABOVE_ZERO, name.endswith("_p") or name in _SHARES
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, str):
+                continue
+            if not 0 <= number <= (1 if share else sys.float_info.max) or (above and number == 0):
+                wanted = "from 0 to 1" if share else "a number above 0" if above else "a number of at least 0"
+                raise ValueError(f"{where}: {name!r} is wrong: expected {wanted}, found {number}")
+    return checked

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +14,7 @@ from models import skeleton
 from training.batches import Recording
 from training.config import DataConfig
 from training.datasets import read
-from training.datasets.base import Clip
+from training.datasets.base import Clip, Dataset
 from training.datasets.location import data_folder
 from training.datasets.station_tracks import load_station_tracks
 from training.datasets.stations import StationClips, load_stations
@@ -40,36 +42,27 @@ LEAST_FRAMES = 8
 def load_recordings(config: DataConfig, layout: str, seed: int) -> list[Recording]:
     """Training clips in `layout`, as recordings. Raises DataError: data absent, none left, or of an unrelated layout."""
     recordings: list[Recording] = []
-    if config.format is not None:
-        dataset = read(config.format, config.folder or data_folder() / "penn_action")
-        shares = phase_shares(dataset.select(split="train", labelled=True))
-        for clip in dataset.select(split="train"):
-            if config.actions is not None and clip.action not in config.actions:
-                continue
-            if len(clip.poses) < LEAST_FRAMES or (config.hold_out_tuning and is_tuning(clip)):
-                continue
-            try:
-                poses = skeleton.convert(clip.poses, clip.layout, layout)
-            except KeyError as error:
-                raise DataError(f"clip {clip.id} does not fit the network", expected=layout, found=str(error)) from None
-            marked = config.phase_labels and clip.phases is not None
-            progress = anchored(clip, shares[clip.action]) if marked else np.linspace(0.0, 1.0, len(poses))
-            recordings.append(
-                Recording(
-                    poses,
-                    clip.rate_hz,
-                    clip.action,
-                    progress,
-                    trimmed=clip.action not in UNTRIMMED,
-                    exact=marked,
-                    cyclic=clip.action in CYCLIC,
-                    handed=clip.action in HANDED,
-                )
+    clips, _ = usable_clips(config)
+    shares = phase_shares(_dataset(config).select(split="train", labelled=True)) if clips else {}
+    for clip in clips:
+        marked = config.phase_labels and clip.phases is not None
+        poses = fitting(clip.poses, clip.layout, layout, f"clip {clip.id}")
+        recordings.append(
+            Recording(
+                poses,
+                clip.rate_hz,
+                clip.action,
+                anchored(clip, shares[clip.action]) if marked else np.linspace(0.0, 1.0, len(poses)),
+                trimmed=clip.action not in UNTRIMMED,
+                exact=marked,
+                cyclic=clip.action in CYCLIC,
+                handed=clip.action in HANDED,
             )
+        )
     for stations, weight in _stations(config, seed):
         workers = [
             Recording(
-                skeleton.convert(clip.poses, clip.layout, layout),
+                fitting(clip.poses, clip.layout, layout, f"clip {clip.id}"),
                 clip.rate_hz,
                 clip.action,
                 stations.progress[clip.id],
@@ -82,13 +75,69 @@ def load_recordings(config: DataConfig, layout: str, seed: int) -> list[Recordin
         ]
         recordings += workers * weight
     if not recordings:
-        raise DataError(
-            "nothing to train on",
-            expected="training clips or rendered stations",
-            found=f"none in {config.format} for actions {config.actions}",
-            next_step="Correct `data:`.",
-        )
+        raise nothing_to_train_on(config)
     return recordings
+
+
+def nothing_to_train_on(config: DataConfig) -> DataError:
+    return DataError(
+        "nothing to train on",
+        expected="training clips or rendered stations",
+        found=f"none in {config.format or 'no data set'} for {', '.join(config.actions or ('all actions',))}",
+        next_step="Correct `data:`.",
+    )
+
+
+def usable_clips(config: DataConfig) -> tuple[list[Clip], dict[str, str]]:
+    """The training clips that are asked for, and, by name, what of the data set cannot be used and why.
+
+    Raises DataError: no such data, or no training clip of an action that is asked for.
+    """
+    if config.format is None:
+        return [], {}
+    dataset = _dataset(config)
+    training = dataset.select(split="train")
+    there = sorted({clip.action for clip in training})
+    lacking = [action for action in config.actions or () if action not in there]
+    if lacking:
+        raise DataError(
+            f"no training clip of {', '.join(lacking)}",
+            expected=f"actions among {', '.join(there) or 'none: there are no training clips'}",
+            next_step="Correct `data.actions`.",
+        )
+    clips, problems = [], dict(dataset.problems)
+    for clip in training:
+        if config.actions is not None and clip.action not in config.actions:
+            continue
+        if len(clip.poses) < LEAST_FRAMES:
+            problems[clip.id] = f"{len(clip.poses)} frames, a training needs {LEAST_FRAMES} of a clip"
+        elif not (config.hold_out_tuning and is_tuning(clip)):
+            clips.append(clip)
+    return clips, problems
+
+
+def fitting(poses: NDArray[np.floating], layout: str, wanted: str, what: str) -> NDArray[np.float32]:
+    """`poses` of `layout` in the one that is `wanted`. Raises DataError, which names `what` they are of."""
+    try:
+        return skeleton.convert(poses, layout, wanted)
+    except KeyError as error:
+        raise DataError(
+            f"{what} does not fit the network",
+            expected=f"a layout that has the joints of {wanted}",
+            found=str(error.args[0]),
+            next_step="Correct `net.layout` or `data:`.",
+        ) from None
+
+
+def _dataset(config: DataConfig) -> Dataset:
+    assert config.format is not None
+    return _read(config.format, config.folder or data_folder() / "penn_action")
+
+
+@lru_cache(maxsize=1)
+def _read(format: str, folder: Path) -> Dataset:
+    """Checked before a training and read for it: once is enough."""
+    return read(format, folder)
 
 
 def phase_shares(clips: Sequence[Clip]) -> dict[str, NDArray[np.float64]]:

@@ -60,7 +60,7 @@ def offline(
     if bundle is not None and checkpoint is not None:
         raise ConfigError("--bundle and --checkpoint were both given", expected="one of them")
     for path in (json_file, output / "results.md" if output else None):
-        _make_folder_of(path)
+        _writable(path)
     dataset = load_penn(data)
     chosen, left_out = choose_actions(dataset, actions.split(",") if actions else None)
     lineup = line_up(bundle, checkpoint, seed)
@@ -71,10 +71,11 @@ def offline(
     total = len(chosen) * len(lineup.candidates) + (3 if output else 2) * len(labelled)
     with steps_bar(console, total) as step:
         results = evaluate_offline(lineup.candidates, chosen, judged, step)
+        # Robustness is measured by the paper's protocol, so its rows have the names that they have there.
+        in_paper = {name: row for row, name in lineup.rows["paper"].items()}
         damaged = {
-            row: robustness(lineup.candidates[name].features, chosen, seed, step)
-            for row, name in lineup.rows["clock_free"].items()
-            if row in ("lockstep", "keypoints")
+            in_paper[name]: robustness(lineup.candidates[name].features, chosen, seed, step)
+            for name in (lineup.rows["clock_free"]["lockstep"], lineup.rows["clock_free"]["keypoints"])
         }
         if output:
             for action in labelled:
@@ -120,16 +121,18 @@ def ablate(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from training.checks import in_words
     from training.datasets.penn import load_penn
     from training.evaluate.ablation import load_ablation, run_ablation
     from training.evaluate.page import ablation_markdown
     from training.evaluate.records import origin, write_record
 
     table, base = load_ablation(config)
-    _make_folder_of(json_file)
+    _writable(json_file)
     folder = output or Path("runs") / "ablations" / config.stem
     columns = (TextColumn("{task.description}"), BarColumn(30), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console) as progress:
         task = progress.add_task("")
         record = run_ablation(
             table,
@@ -139,6 +142,8 @@ def ablate(
             steps=steps,
             told=lambda what, done, total: progress.update(task, description=what, completed=done, total=total),
         )
+    if record["problems"]:
+        console.print(in_words(record["problems"]), style="yellow", highlight=False, markup=False)
     record = {**origin("lockstep"), **record}
     if json_file:
         write_record(json_file, record)
@@ -156,18 +161,22 @@ def page(
 
     pages = {"results.md": offline_page(records), "online_results.md": online_page(records)}
     for name, text in pages.items():
-        _make_folder_of(output / name)
+        _writable(output / name)
         (output / name).write_text(text, encoding="utf-8")
         typer.echo(f"written to {output / name}")
 
 
-def _make_folder_of(path: Path | None) -> None:
-    """Before minutes of work, not after. Raises ConfigError."""
+def _writable(path: Path | None) -> None:
+    """Makes its folder and tries whether it can be written, before minutes of work, not after. Raises ConfigError."""
     from engine.errors import ConfigError
 
     if path is not None:
+        new = not path.exists()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            path.open("a").close()
+            if new:
+                path.unlink()
         except OSError as error:
             raise ConfigError(
                 f"cannot write {path}", found=error.strerror or str(error), next_step="Choose another place."
@@ -207,8 +216,8 @@ def online(
     from training.evaluate.online import stations as rendered
     from training.evaluate.records import finite, origin, write_record
 
-    _make_folder_of(json_file)
-    _make_folder_of(output / "delays.png" if output else None)
+    _writable(json_file)
+    _writable(output / "delays.png" if output else None)
     opened = open_bundle(bundle)
     record: dict[str, Any] = {
         **origin("lockstep"),

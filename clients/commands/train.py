@@ -14,7 +14,7 @@ def command(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in the folder, to identical results.")
     ] = False,
-    seed: Annotated[int | None, typer.Option(help="Another seed than the file's.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Another seed than the file's.", min=0, max=2**32 - 1)] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Another number of steps than the file's.")] = None,
 ) -> None:
     """The run folder keeps settings, metrics, TensorBoard files and the checkpoint; `lockstep export` makes a bundle of it.
@@ -31,6 +31,7 @@ def command(
         TimeRemainingColumn,
     )
 
+    from training.checks import check, in_words, keep_problems
     from training.config import load_training
     from training.trainer import train
 
@@ -41,6 +42,10 @@ def command(
         settings = settings.model_copy(update={"schedule": settings.schedule.model_copy(update={"steps": steps})})
     folder = output or Path("runs") / settings.name
     console = Console(stderr=True)
+    problems = check(settings)
+    if problems:
+        console.print(in_words(problems), style="yellow", highlight=False, markup=False)
+    keep_problems(folder, problems)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(30),

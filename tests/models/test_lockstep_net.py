@@ -98,6 +98,16 @@ def test_a_causal_model_forgets_what_is_older_than_its_layers_can_reach():
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("told", [True, False])
+def test_without_spatial_positions_it_does_not_matter_where_a_patch_lies(told):
+    torch.manual_seed(0)
+    frames = LockstepNet(NetConfig(**SMALL, spatial_positions=told)).eval().frames
+    patches = torch.rand(1, 9, frames.embed.in_features)
+    elsewhere = patches[:, [4, 0, 8, 1, 7, 2, 6, 3, 5]]
+    assert torch.allclose(frames.encode(patches), frames.encode(elsewhere), atol=1e-6) is not told
+
+
+@torch.inference_mode()
 def test_embeddings_have_unit_length_even_for_nobody():
     embeddings = net()(torch.zeros(1, 5, 13, 3))
     torch.testing.assert_close(embeddings.norm(dim=-1), torch.ones(1, 5))

@@ -4,6 +4,7 @@ The published annotations, unpacked into one folder:
 
     gt_segments.json                       (or action_annotations/gt_segments.json) ActivityNet format: per recording the
                                            subset, and segments [first, last frame] with one of 33 labels, "NA" for none
+                                           (the authors' code writes the last frame itself; where it reads, it loses it)
     <furniture>/<recording>/<camera>/predictions/pose2d/openpose/scan_video_000000000000_keypoints.json …
                                            OpenPose output (BODY_25) of each frame
 

@@ -91,7 +91,8 @@ def _find(folder: str | Path | None) -> Path:
         f"no Penn Action copy in {given}",
         expected="a folder with keypoints.npz and index.csv",
         found="no such files" if given.is_dir() else "no such folder",
-        next_step="Pass --data DIR, or set LOCKSTEP_DATA to the folder of data sets.",
+        next_step="Set LOCKSTEP_DATA to the folder of data sets, or name this one: `data: {folder: DIR}` in a training,"
+        " --data DIR of `lockstep evaluate`.",
     )
 
 

@@ -14,7 +14,7 @@ from training.evaluate.networks import bundle_features, network_features, untrai
 from training.evaluate.offline import Candidate
 
 FULL, CLOCK = f"{DEFAULT}-full", f"{DEFAULT}-clock"
-"""Shipped beside the default: full attention for whole recordings; the same with absolute positions, as published."""
+"""Shipped beside the default: full attention for whole recordings; the same with absolute positions (not LA2DS's network: docs/training.md)."""
 
 
 @dataclass
@@ -37,8 +37,8 @@ class Lineup:
 def line_up(bundle: str | None, checkpoint: Path | None, seed: int) -> Lineup:
     """The model with its controls. Neither a bundle nor a checkpoint given: the shipped models.
 
-    Of the shipped ones `lockstep` is, in the paper's protocol, full attention with absolute positions, as published, and the
-    default on streams; each is in the other table too, under its own name. Raises BundleError, DataError.
+    Of the shipped ones `lockstep` is, in the paper's protocol, full attention with absolute positions, and the default on
+    streams; each is in the other table too, under its own name. Raises BundleError, DataError.
     """
     lineup = Lineup()
     if checkpoint is not None:

@@ -12,7 +12,7 @@ import yaml
 pytest.importorskip("torch")
 
 from clients.cli import main
-from engine.errors import ConfigError
+from engine.errors import ConfigError, DataError
 from training.datasets.penn import load_penn
 from training.evaluate.ablation import load_ablation, run_ablation, variant_training
 
@@ -109,6 +109,49 @@ def test_wrong_settings_are_refused_before_any_training(table: Path, data: Path,
     with pytest.raises(ConfigError, match="colour"):
         run_ablation(broken, base, load_penn(data), tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"variants": {"good": {}, "odd": {"net.heads": 5}}},
+            "variant odd: net: expected a width divisible by 5 heads",
+        ),
+        ({"variants": {"good": {}, "odd": {"name.foo": 1}}}, "variant odd changes 'name.foo'"),
+        ({"variants": {"good": {}, "odd": {"data.actions": ["lfit"]}}}, "no training clip of lfit"),
+        ({"variants": {"good": {}}, "judged": {"good": ("lfit",)}}, "variant good cannot be judged on lfit"),
+        ({"variants": {"good": {}}, "judged": {"god": ("lift",)}}, "`judged` names god"),
+    ],
+)
+def test_a_variant_that_cannot_be_trained_or_judged_is_refused_before_the_first_is_trained(
+    table: Path, data: Path, tmp_path: Path, changes: dict[str, object], says: str
+) -> None:
+    config, base = load_ablation(table)
+    with pytest.raises((ConfigError, DataError), match=says):
+        run_ablation(config.model_copy(update=changes), base, load_penn(data), tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_table_without_seeds_or_variants_is_refused(table: Path) -> None:
+    spec = yaml.safe_load(table.read_text())
+    for changes in ({"seeds": []}, {"variants": {}}, {"seeds": [-1]}):
+        table.write_text(yaml.safe_dump({**spec, **changes}))
+        with pytest.raises(ConfigError, match=next(iter(changes))):
+            load_ablation(table)
+
+
+@pytest.mark.parametrize("name", ["figures.json", "config.json"])
+def test_half_of_a_kept_result_is_named_and_not_taken_for_nothing(
+    table: Path, data: Path, tmp_path: Path, name: str
+) -> None:
+    config, base = load_ablation(table)
+    broken = tmp_path / "runs" / "both-0" / name
+    broken.parent.mkdir(parents=True)
+    broken.write_text('{"settings": {')
+    with pytest.raises(DataError, match=f"cannot read .*{name}.* Remove the folder"):
+        run_ablation(config, base, load_penn(data), tmp_path / "runs")
+    assert broken.exists()
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs" / "ablations").glob("*.yaml")), ids=lambda path: path.stem)

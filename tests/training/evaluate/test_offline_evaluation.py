@@ -145,9 +145,22 @@ def test_the_command_writes_tables_pictures_and_json_with_all_four_controls(
             assert set(row["actions"]) == {"reach"}
             assert row["actions"]["reach"]["acc@1.0"] == pytest.approx(row["acc@1.0"])
     assert record["paper"]["t/T"]["acc@1.0"] > 50 > record["paper"]["t/T"]["tau"]
-    assert record["seeds"] == [7, 8]
+    assert record["seeds"] == [7, 8] and set(record["robustness"]) == {"lockstep", "keypoints"}
     assert {path.suffix for path in out.iterdir()} == {".md", ".json", ".png"} and len(list(out.glob("*.png"))) == 3
-    assert "| lockstep |" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "| lockstep |" in told and "| paper logreg@0.1 |" in told
+
+
+@pytest.mark.parametrize(("option", "name"), [("--json", "folder"), ("--json", "file/below.json"), ("-o", "file")])
+def test_what_cannot_be_written_is_refused_before_the_data_are_even_read(
+    tmp_path: Path, option: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(SystemExit) as ended:
+        main(["evaluate", "offline", "--data", str(tmp_path / "nowhere"), option, str(tmp_path / name)])
+    assert ended.value.code == 2 and "cannot write" in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "kept"
 
 
 @pytest.mark.skipif(not (SHIPPED / DEFAULT / "bundle.json").is_file(), reason="no bundle is shipped")

@@ -11,7 +11,7 @@ import pytest
 from clients.commands.evaluate import page as write_page
 from engine.errors import ConfigError, DataError
 from training.evaluate.online.page import page as online_page
-from training.evaluate.page import TARGETS, page
+from training.evaluate.page import ONLINE, TARGETS, UNSEEN, page
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -22,6 +22,25 @@ def test_each_target_is_reached_missed_by_so_much_or_not_measured() -> None:
     assert rows["accuracy, all labels (%)"] == ["97.0", "reached"]
     assert rows["accuracy, 10 % of the labels (%)"] == ["91.5", "missed by 1.5"]
     assert rows["AP@5 (%)"] == ["not measured", "–"] == rows["progress R²"]
+
+
+def test_targets_are_judged_by_the_action_that_is_worst() -> None:
+    online = {
+        "lockstep": {"lift": 0.9, "lower": 0.6},
+        "t/T": {"lift": 0.5, "lower": 0.5},
+        "keypoints": {"lift": 0.6, "lower": 0.7},
+    }
+    accuracy = {"a, trained on": 90.0, "a, never seen": 91.0, "b, trained on": 90.0, "b, never seen": 83.5}
+    record = {
+        ONLINE: {"penn": {"one_reference": {"lockstep": 0.75, "per_action": online}}},
+        UNSEEN: {"variants": {name: {"mean": {"paper acc@1.0": value}} for name, value in accuracy.items()}},
+    }
+    rows = {row[0]: row[2:] for row in (target.row(record) for target in TARGETS)}
+    assert rows["online matcher, one reference: label transfer"] == ["0.750", "missed by 0.130"]
+    above = rows["online matcher, one reference: above t/T and raw keypoints, least of the actions"]
+    assert above == ["-0.100", "missed by 0.100"]
+    assert [row for name, row in rows.items() if "six others" in name] == [["6.5", "missed by 1.5"]]
+    assert [row for name, row in rows.items() if "twelve others" in name] == [["not measured", "–"]]
 
 
 def test_without_any_record_a_page_is_left_as_it_is(tmp_path: Path) -> None:
