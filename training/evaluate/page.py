@@ -64,12 +64,6 @@ def _lost_without_a_limb(record: Record) -> float | None:
     return damaged["missing@0"] - damaged["missing@1"]
 
 
-def _above_controls(record: Record) -> float | None:
-    """Accuracy on streams above the better of t/T and raw keypoints, the least of the actions."""
-    model, *controls = (record["clock_free"][row]["actions"] for row in ("lockstep", "t/T", "keypoints"))
-    return min(of["acc@1.0"] - max(control[action]["acc@1.0"] for control in controls) for action, of in model.items())
-
-
 def _online(references: str) -> Callable[[Record], float | None]:
     return lambda record: record[ONLINE]["penn"][references]["lockstep"]
 
@@ -110,7 +104,6 @@ TARGETS = (
     ),
     Target("streams: causal behind full attention, accuracy (points)", _causal_behind_full("acc@1.0"), 2.0, False),
     Target("streams: causal behind full attention, AP@5 (points)", _causal_behind_full("ap@5"), 2.0, False),
-    Target("streams: accuracy above t/T and raw keypoints, least of the actions (points)", _above_controls, 0.0),
     Target("online matcher, one reference: label transfer", _online("one_reference"), 0.88, digits=3),
     Target("online matcher, five references: label transfer", _online("five_references"), 0.93, digits=3),
     Target(
