@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -40,7 +41,7 @@ def command(
     if steps is not None:
         settings = settings.model_copy(update={"schedule": settings.schedule.model_copy(update={"steps": steps})})
     folder = output or Path("runs") / settings.name
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")  # of several processes the first speaks
     columns = (
         TextColumn("{task.description}"),
         BarColumn(30),
