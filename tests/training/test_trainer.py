@@ -12,6 +12,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from clients.commands.train import command
 from engine.bundle import open_bundle
@@ -107,7 +108,7 @@ def clips(tmp_path_factory):
     return {"format": "penn", "folder": str(folder)}
 
 
-FEW_PAIRS = {"realigned": {"most_pairs": 4.0}, "lav": {"pairs": 2}}
+FEW_PAIRS = {"realigned": {"most_pairs": 4.0}, "lav": {"pairs": 2.0}}
 """Of what an objective draws from, less than there is in a small batch."""
 
 
@@ -192,6 +193,27 @@ def test_the_run_folder_tells_what_made_the_weights(tmp_path):
     assert kept["config"]["net"]["width"] == 16 and "git" in kept
     assert [line["step"] for line in metrics(tmp_path / "run")] == [1, 2, 3, 4]
     assert load_checkpoint(tmp_path / "run" / "checkpoint").training["steps"] == 4
+    shown = EventAccumulator(str(tmp_path / "run")).Reload()
+    for name in ("loss", "sequence_contrastive", "lr"):
+        drawn = [(event.step, pytest.approx(event.value, abs=1e-5)) for event in shown.Scalars(name)]
+        assert [(line["step"], line[name]) for line in metrics(tmp_path / "run")] == drawn
+
+
+def test_the_weights_kept_are_an_exponential_average_of_the_last_steps(tmp_path):
+    schedule = {"steps": 4, "warmup": 1, "average_from": 0.5, "average_decay": 0.8}
+    steps = []
+
+    def last(*_):
+        """Weights as the step before left them."""
+        state = tmp_path / "run" / "resume" / "state.safetensors"
+        steps.append(load_file(state)["lesson/packed.net.frames.embed.weight"] if state.exists() else None)
+
+    train(config(schedule=schedule, checkpoint_every=1), tmp_path / "run", report=last)
+    last()
+    _, _, second, third, fourth = steps
+    expected = 0.8 * (0.8 * second + 0.2 * third) + 0.2 * fourth
+    torch.testing.assert_close(weights(tmp_path / "run")["frames.embed.weight"], expected)
+    assert not torch.allclose(expected, fourth)
 
 
 @pytest.mark.parametrize(
@@ -246,13 +268,16 @@ def test_the_projection_can_be_left_behind_once_it_has_served_the_loss(tmp_path)
         assert torch.allclose(bare(keypoints), torch.nn.functional.normalize(features, dim=-1), atol=1e-6)
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_a_lesson_sees_coordinates_and_labels_as_they_were_made(precision, tmp_path, monkeypatch):
-    seen = []
+def test_half_precision_rounds_what_the_network_computes_but_not_the_coordinates_it_is_given(tmp_path, monkeypatch):
+    seen, losses = [], []
     forward = Packed.forward
     monkeypatch.setattr(Packed, "forward", lambda self, k, p: (seen.append(k), forward(self, k, p))[1])
-    train(config(precision=precision), tmp_path / precision)
-    assert all(keypoints.dtype == torch.float32 for keypoints in seen)
+    for precision in ("32-true", "bf16-mixed"):
+        train(config(precision=precision, schedule={"steps": 1}), tmp_path / precision)
+        losses.append(metrics(tmp_path / precision)[0]["loss"])
+    exact, rounded = seen
+    assert exact.dtype == rounded.dtype == torch.float32 and torch.equal(exact, rounded)
+    assert losses[0] != losses[1] and losses[1] == pytest.approx(losses[0], rel=0.1)
 
 
 def test_a_training_may_begin_from_another_window_or_other_positions_but_from_no_other_width(tmp_path):
