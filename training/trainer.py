@@ -112,7 +112,8 @@ def train(config: TrainingConfig, folder: Path, *, resume: bool = False, report:
             _follow(average, net, step >= schedule.average_from * schedule.steps, schedule.average_decay)
             done = step + 1
             if done % LOG_EVERY == 0 or done == schedule.steps:
-                shared = fabric.all_reduce({name: part.detach().clone() for name, part in parts.items()})
+                shared = {name: part.detach().clone() for name, part in parts.items()}
+                fabric.all_reduce(shared)
                 figures = {name: float(part) for name, part in shared.items()}
                 figures |= {"lr": lr, "elapsed_s": round(time.monotonic() - started, 1)}
                 log.write(done, figures)
@@ -126,12 +127,12 @@ def train(config: TrainingConfig, folder: Path, *, resume: bool = False, report:
 
 def _fabric(precision: Any) -> Fabric:
     """One device; where torchrun started us, one for each of its processes (GPUs and NCCL, or CPUs and gloo)."""
-    if not torch.distributed.is_torchelastic_launched():
-        return Fabric(accelerator="auto", devices=1, precision=precision)
-    here, machines = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["GROUP_WORLD_SIZE"])
-    # A network may have what no step touches: its projection, where the objectives see features.
-    together = DDPStrategy(find_unused_parameters=True)
-    return Fabric(accelerator="auto", strategy=together, devices=here, num_nodes=machines, precision=precision)
+    several: dict[str, Any] = {"devices": 1}
+    if torch.distributed.is_torchelastic_launched():
+        several = {"devices": int(os.environ["LOCAL_WORLD_SIZE"]), "num_nodes": int(os.environ["GROUP_WORLD_SIZE"])}
+        # A network may have what no step touches: its projection, where the objectives see features.
+        several["strategy"] = DDPStrategy(find_unused_parameters=True)
+    return Fabric(accelerator="auto", precision=precision, **several)
 
 
 def _seed(seed: int, step: int, rank: int) -> None:
@@ -246,7 +247,7 @@ def _prepare_folder(folder: Path, config: TrainingConfig, resume: bool, fabric: 
     begun, refusal = False, None
     if fabric.is_global_zero:
         refusal = _refusal(folder, config, resume)
-        begun = (folder / STATE).is_file()
+        begun = resume and (folder / STATE).is_file()
         if refusal is None and not (folder / "config.json").exists():
             folder.mkdir(parents=True, exist_ok=True)
             wanted = {"config": config.model_dump(mode="json"), "git": git_hash(), "torch": torch.__version__}

@@ -110,13 +110,13 @@ def clips(tmp_path_factory):
 
 FEW_PAIRS = {"realigned": {"most_pairs": 4.0}, "lav": {"pairs": 2.0}}
 """Of what an objective draws from, less than there is in a small batch."""
+SHORT = {"schedule": {"steps": 3, "warmup": 1}, "batches": {"ticks": 50, "longest": 10, "actions": 1}}
 
 
 @pytest.mark.parametrize(("name", "dropout"), [*((name, 0.0) for name in OBJECTIVES), ("tcc", 0.2)])
 def test_an_interrupted_run_goes_on_to_identical_weights(name, dropout, clips, tmp_path):
     objectives = [{"name": name, "options": FEW_PAIRS.get(name, {})}]
-    less = {"schedule": {"steps": 3, "warmup": 1}, "batches": {"ticks": 50, "longest": 10, "actions": 1}}
-    settings = config(data=clips, objectives=objectives, net=SMALL["net"] | {"dropout": dropout}, **less)
+    settings = config(data=clips, objectives=objectives, net=SMALL["net"] | {"dropout": dropout}, **SHORT)
     train_and_interrupt(settings, tmp_path, 3)
     train(settings, tmp_path / "parts", resume=True)
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
@@ -142,7 +142,7 @@ def test_two_processes_train_one_network_from_twice_as_many_batches_and_go_on_wi
     """Real ones, with what their being several could break: draws, what no step touches, what objectives learn, a late start."""
     objectives = [*SMALL["objectives"], *({"name": name, "options": options} for name, options in FEW_PAIRS.items())]
     net = SMALL["net"] | {"projection": False, "dropout": 0.1}
-    settings = config(data=clips, objectives=objectives, net=net)
+    settings = config(data=clips, objectives=objectives, net=net, **SHORT)
     script = Path(__file__).with_name("trained_together.py")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     asked = [*torchrun, str(script), settings.model_dump_json(), str(tmp_path)]
@@ -156,7 +156,7 @@ def test_two_processes_train_one_network_from_twice_as_many_batches_and_go_on_wi
     assert same(first, weights(tmp_path / "whole"))
     assert len(list((tmp_path / "whole").glob("events*"))) == 1
     for run in ("whole", "resumed"):
-        assert [line["step"] for line in metrics(tmp_path / run)] == [1, 2, 3, 4]
+        assert [line["step"] for line in metrics(tmp_path / run)] == [1, 2, 3]
     train(settings, tmp_path / "alone")
     assert not same(first, weights(tmp_path / "alone"))
 
