@@ -223,9 +223,15 @@ def jittered_crop(cropped: Poses, grid: int, shift: float, scale: float, rng: Rn
 
 
 def streamed(
-    frames: int, step: float, how: Augmentation, limit: int, rng: Rng, within: tuple[float, float] = (0.0, 1.0)
+    frames: int,
+    recorded_hz: float,
+    rate_hz: float,
+    how: Augmentation,
+    limit: int,
+    rng: Rng,
+    within: tuple[float, float] = (0.0, 1.0),
 ) -> Timing:
-    """A timing of a recording of `frames` frames at `step` frames per tick, at most `limit` ticks.
+    """A timing of a recording of `frames` frames at `recorded_hz`: at most `limit` ticks at `rate_hz`.
 
     `within`: the part of the recording to show, as fractions.
     """
@@ -234,14 +240,13 @@ def streamed(
         start += rng.uniform(0, how.cut_up_to) * (end - start)
     if rng.random() < how.cut_p / 2:
         end -= rng.uniform(0, how.cut_up_to) * (end - start)
-    timing = own_pace(start, end, step, how.slowest, how.fastest, how.pieces, rng)
+    timing = own_pace(start, end, recorded_hz / rate_hz, how.slowest, how.fastest, how.pieces, rng)
     if rng.random() < how.subset_p:
         timing = random_subset(timing, rng.uniform(0.5, 1.0), rng)
-    ticks_per_s = 30.0 / step
     if rng.random() < how.pause_p:
-        timing = paused(timing, round(rng.uniform(*how.pause_s) * ticks_per_s), rng)
+        timing = paused(timing, round(rng.uniform(*how.pause_s) * rate_hz), rng)
     if rng.random() < how.idle_p:
-        wait = np.full(round(rng.uniform(*how.pause_s) * ticks_per_s), timing[0])
+        wait = np.full(round(rng.uniform(*how.pause_s) * rate_hz), timing[0])
         timing = np.concatenate([wait, timing])
     if len(timing) > limit:
         first = int(rng.integers(len(timing) - limit + 1))

@@ -123,9 +123,8 @@ class Batches:
         rng: np.random.Generator,
     ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]:
         layout = skeleton.layout(self.layout)
-        timing = streamed(
-            len(recording.poses), recording.rate_hz / self.rate_hz, self.augmentation, self.longest, rng, within
-        )
+        how = self.augmentation
+        timing = streamed(len(recording.poses), recording.rate_hz, self.rate_hz, how, self.longest, rng, within)
         poses = at_times(recording.poses, timing)
         progress = recording.progress[np.rint(timing).astype(int)]
         time = np.where(np.isnan(progress), np.nan, timing / recording.rate_hz)
@@ -133,14 +132,12 @@ class Batches:
             if not others or rng.random() >= self.chain_p:
                 break
             before = self.recordings[others[rng.integers(len(others))]]
-            step = before.rate_hz / self.rate_hz
-            run_up = streamed(len(before.poses), step, self.augmentation, self.longest // 2, rng)
+            run_up = streamed(len(before.poses), before.rate_hz, self.rate_hz, how, self.longest // 2, rng)
             poses = np.concatenate([_placed(at_times(before.poses, run_up), poses), poses])
             progress = np.concatenate([before.progress[np.rint(run_up).astype(int)], progress])
             time = np.concatenate([np.full(len(run_up), np.nan), time])
-        poses = augmented(poses, layout, self.augmentation, rng, flip)
+        poses = augmented(poses, layout, how, rng, flip)
         cropped = crop_sequence(poses, self.layout, **self.crop)
-        how = self.augmentation
         cropped = jittered_crop(cropped, self.grid, how.crop_shift, how.crop_scale, rng)
         return cropped, time, progress
 

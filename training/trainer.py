@@ -18,8 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
 from pydantic import ValidationError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -45,6 +47,8 @@ from training.recordings import load_recordings
 Report = Callable[[int, dict[str, float]], None]
 """Told the number of steps done and the figures of the last one."""
 LOG_EVERY = 10
+STATE = Path("resume", "state.safetensors")
+"""In a run folder: what is needed to go on."""
 
 
 def train(config: TrainingConfig, folder: Path, *, resume: bool = False, report: Report | None = None) -> Checkpoint:
@@ -52,12 +56,11 @@ def train(config: TrainingConfig, folder: Path, *, resume: bool = False, report:
 
     Raises ConfigError (folder holds another run), DataError (no recordings, resume state unreadable).
     """
-    # Processes beyond the first exist only where torchrun started them.
-    fabric = Fabric(accelerator="auto", devices="auto" if "WORLD_SIZE" in os.environ else 1, precision=config.precision)
+    fabric = _fabric(config.precision)
     fabric.launch()
     keep_freed_memory()
     fabric.seed_everything(config.seed, verbose=False)
-    _prepare_folder(folder, config, resume, fabric)
+    begun = _prepare_folder(folder, config, resume, fabric)
     net = LockstepNet(config.network())
     if config.start_from:
         begin_from(net, mean_of([trained_net(source) for source in config.start_from]))
@@ -88,33 +91,53 @@ def train(config: TrainingConfig, folder: Path, *, resume: bool = False, report:
     inner = torch.optim.AdamW(_groups(lesson, schedule.weight_decay), lr=schedule.lr)
     model, optimiser = fabric.setup(lesson, inner)
     average = {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
-    first = _restore(folder / "resume", lesson, inner, average) if resume else 0
+    first = _restore(folder / STATE, lesson, inner, average) if begun else 0
+    running = [buffer for name, buffer in lesson.named_buffers() if name in lesson.state_dict()]
     started = time.monotonic()
-    with _Log(folder, fabric.is_global_zero) as log:
+    with _Log(folder, first, fabric.is_global_zero) as log:
         for step, batch in _ahead(batches, range(first, schedule.steps), fabric.global_rank):
             lr = schedule.lr * _pace(step, schedule.steps, schedule.warmup)
             for group in inner.param_groups:
                 group["lr"] = lr
             batch = batch.to(fabric.device)
+            _seed(config.seed, step, fabric.global_rank)
             parts = model(lambda batch=batch: batch)
             loss = parts["loss"]
-            if torch.isfinite(loss):
+            if fabric.all_reduce(torch.isfinite(loss).float(), reduce_op="min"):  # all learn from it or none does
                 fabric.backward(loss)
                 fabric.clip_gradients(model, optimiser, max_norm=schedule.clip)
                 optimiser.step()
             optimiser.zero_grad()
+            fabric.all_reduce(running)  # in place: the mean over processes, as that of gradients
             _follow(average, net, step >= schedule.average_from * schedule.steps, schedule.average_decay)
             done = step + 1
             if done % LOG_EVERY == 0 or done == schedule.steps:
-                figures = {name: float(part.detach()) for name, part in parts.items()}
+                shared = {name: part.detach().clone() for name, part in parts.items()}
+                fabric.all_reduce(shared)
+                figures = {name: float(part) for name, part in shared.items()}
                 figures |= {"lr": lr, "elapsed_s": round(time.monotonic() - started, 1)}
                 log.write(done, figures)
-                if report is not None:
+                if report is not None and fabric.is_global_zero:
                     report(done, figures)
             if fabric.is_global_zero and (done % config.checkpoint_every == 0 or done == schedule.steps):
                 _keep(folder, config, lesson, inner, average, done)
         fabric.barrier()
     return _averaged(config, average, {"steps": schedule.steps})
+
+
+def _fabric(precision: Any) -> Fabric:
+    """One device; where torchrun started us, one for each of its processes (GPUs and NCCL, or CPUs and gloo)."""
+    several: dict[str, Any] = {"devices": 1}
+    if torch.distributed.is_torchelastic_launched():
+        several = {"devices": int(os.environ["LOCAL_WORLD_SIZE"]), "num_nodes": int(os.environ["GROUP_WORLD_SIZE"])}
+        # A network may have what no step touches: its projection, where the objectives see features.
+        several["strategy"] = DDPStrategy(find_unused_parameters=True)
+    return Fabric(accelerator="auto", precision=precision, **several)
+
+
+def _seed(seed: int, step: int, rank: int) -> None:
+    """What is drawn within a step (dropout, pairs of streams) is, like its batch, a function of (seed, step, rank) alone."""
+    torch.manual_seed(int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0]))
 
 
 class Lesson(nn.Module):
@@ -189,14 +212,14 @@ def _keep(
     for i, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser/{i}/{key}": torch.as_tensor(value) for key, value in state.items()}
     tensors["step"] = torch.tensor(done)
-    (folder / "resume").mkdir(exist_ok=True)
-    save_tensors(folder / "resume" / "state.safetensors", tensors)
+    (folder / STATE).parent.mkdir(exist_ok=True)
+    save_tensors(folder / STATE, tensors)
 
 
-def _restore(folder: Path, lesson: Lesson, optimiser: torch.optim.Optimizer, average: dict[str, Tensor]) -> int:
+def _restore(state: Path, lesson: Lesson, optimiser: torch.optim.Optimizer, average: dict[str, Tensor]) -> int:
     """Sets everything back to where the run was; the number of steps it has done."""
     try:
-        tensors = load_file(folder / "state.safetensors")
+        tensors = load_file(state)
         lesson.load_state_dict({k.removeprefix("lesson/"): v for k, v in tensors.items() if k.startswith("lesson/")})
         for name in average:
             average[name].copy_(tensors[f"average/{name}"])
@@ -209,33 +232,50 @@ def _restore(folder: Path, lesson: Lesson, optimiser: torch.optim.Optimizer, ave
         return int(tensors["step"])
     except Exception as error:  # safetensors, a missing file and a foreign shape each raise their own kind
         raise DataError(
-            f"cannot go on with the run in {folder.parent}",
-            expected="resume/state.safetensors of the same configuration",
+            f"cannot go on with the run in {state.parents[1]}",
+            expected=f"{STATE} of the same configuration",
             found=str(error).splitlines()[0] if str(error) else type(error).__name__,
             next_step="Start it anew in another folder.",
         ) from error
 
 
-def _prepare_folder(folder: Path, config: TrainingConfig, resume: bool, fabric: Fabric) -> None:
+def _prepare_folder(folder: Path, config: TrainingConfig, resume: bool, fabric: Fabric) -> bool:
+    """Whether the folder has steps to go on from. Raises ConfigError where it holds another run.
+
+    The first process alone looks: what the others would find may be what it has just written.
+    """
+    begun, refusal = False, None
+    if fabric.is_global_zero:
+        refusal = _refusal(folder, config, resume)
+        begun = resume and (folder / STATE).is_file()
+        if refusal is None and not (folder / "config.json").exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            wanted = {"config": config.model_dump(mode="json"), "git": git_hash(), "torch": torch.__version__}
+            write_json(folder / "config.json", wanted)
+    begun, refusal = fabric.broadcast((begun, refusal))
+    if refusal is not None:
+        raise refusal
+    return begun
+
+
+def _refusal(folder: Path, config: TrainingConfig, resume: bool) -> ConfigError | None:
+    """Why this run may not be done in this folder."""
     settings = folder / "config.json"
-    wanted = config.model_dump(mode="json")
-    if settings.exists():
-        found = _as_now(json.loads(settings.read_text(encoding="utf-8")).get("config"))
-        if not resume:
-            raise ConfigError(
-                f"{folder} holds a run already", next_step="Add --resume to go on with it, or choose another -o."
-            )
-        if found != wanted:
-            changed = [key for key in wanted if found.get(key) != wanted[key]]
-            raise ConfigError(
-                f"{folder} holds a run of other settings",
-                found=f"other {', '.join(changed)}",
-                next_step="Choose another -o.",
-            )
-    elif fabric.is_global_zero:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(settings, {"config": wanted, "git": git_hash(), "torch": torch.__version__})
-    fabric.barrier()
+    if not settings.exists():
+        return None
+    if not resume:
+        return ConfigError(
+            f"{folder} holds a run already", next_step="Add --resume to go on with it, or choose another -o."
+        )
+    wanted, found = config.model_dump(mode="json"), _as_now(json.loads(settings.read_text("utf-8")).get("config"))
+    changed = [key for key in wanted if found.get(key) != wanted[key]]
+    if changed:
+        return ConfigError(
+            f"{folder} holds a run of other settings",
+            found=f"other {', '.join(changed)}",
+            next_step="Choose another -o.",
+        )
+    return None
 
 
 def _as_now(kept: Any) -> dict[str, Any]:
@@ -247,18 +287,32 @@ def _as_now(kept: Any) -> dict[str, Any]:
 
 
 class _Log:
-    """`metrics.jsonl` and TensorBoard, from the first process only."""
+    """`metrics.jsonl` and TensorBoard, from the first process only.
 
-    def __init__(self, folder: Path, active: bool) -> None:
-        self._folder, self._active = folder, active
+    What an interrupted run wrote after `first`, the step it goes on from, is done again and so is dropped.
+    """
+
+    def __init__(self, folder: Path, first: int, active: bool) -> None:
+        self._folder, self._first, self._active = folder, first, active
 
     def __enter__(self) -> _Log:
         if self._active:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._file = (self._folder / "metrics.jsonl").open("a", encoding="utf-8")
-            self._board = SummaryWriter(str(self._folder))
+            path = self._folder / "metrics.jsonl"
+            kept = path.read_text("utf-8").splitlines(keepends=True) if path.exists() else []
+            self._file = path.open("w", encoding="utf-8")
+            self._file.writelines(line for line in kept if self._step(line) <= self._first)
+            self._board = SummaryWriter(str(self._folder), purge_step=self._first + 1)
         return self
+
+    @staticmethod
+    def _step(line: str) -> float:
+        """Of a line of metrics; of one that was cut off, none that is kept."""
+        try:
+            return float(json.loads(line)["step"])
+        except ValueError:
+            return math.inf
 
     def write(self, step: int, figures: dict[str, float]) -> None:
         if self._active:

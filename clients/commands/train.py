@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -41,11 +42,12 @@ def command(
     if steps is not None:
         settings = settings.model_copy(update={"schedule": settings.schedule.model_copy(update={"steps": steps})})
     folder = output or Path("runs") / settings.name
-    console = Console(stderr=True)
+    first = os.environ.get("RANK", "0") == "0"  # of several processes the first speaks
+    console = Console(stderr=True, quiet=not first)
     problems = check(settings)
-    if problems:
+    if problems and first:
         console.print(in_words(problems), style="yellow", highlight=False, markup=False)
-    keep_problems(folder, problems)
+        keep_problems(folder, problems)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(30),

@@ -1,12 +1,18 @@
 """Training: the packed network is the network, a resumed run is the same run, and mistakes in a YAML are named."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from clients.commands.train import command
 from engine.bundle import open_bundle
@@ -14,6 +20,7 @@ from engine.errors import ConfigError, DataError
 from models.lockstep_net import LockstepNet, NetConfig
 from training.checkpoint import begin_from, load_checkpoint, mean_of
 from training.config import TrainingConfig, load_training
+from training.objectives import OBJECTIVES
 from training.packing import Packed
 from training.recordings import load_recordings
 from training.trainer import train
@@ -70,30 +77,88 @@ def test_streams_of_one_recording_attend_to_each_other_but_never_to_padding():
     assert not torch.allclose(packed(partner, present)[0], first, atol=1e-4)
 
 
-def test_an_interrupted_run_goes_on_to_identical_weights(tmp_path):
-    train(config(), tmp_path / "whole")
-
-    class Interrupted(Exception):
-        pass
+def train_and_interrupt(settings, folder, step):
+    """Trains in folder/whole; folder/parts is what is there when step number `step` is done and not yet kept."""
 
     def interrupt(done, _figures):
-        raise Interrupted
+        if done == step:
+            shutil.copytree(folder / "whole", folder / "parts")
 
-    with pytest.raises(Interrupted):
-        train(config(), tmp_path / "parts", report=_after(2, interrupt))
+    train(settings, folder / "whole", report=interrupt)
+
+
+def metrics(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def same(a, b):
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """Whole executions by different people: what objectives that align people need."""
+    folder = tmp_path_factory.mktemp("clips")
+    rng = np.random.default_rng(0)
+    poses = np.ones((6, 16, 13, 3), np.float32)
+    poses[..., :2] = 100 + 8 * np.arange(13)[:, None] + rng.normal(0, 3, (6, 16, 13, 2))
+    poses[:, :, 5, 1] += np.linspace(0, 80, 16)
+    np.savez(folder / "keypoints.npz", **{f"c{i}": pose for i, pose in enumerate(poses)})
+    (folder / "index.csv").write_text("id,action,split\n" + "".join(f"c{i},lift,train\n" for i in range(6)))
+    return {"format": "penn", "folder": str(folder)}
+
+
+FEW_PAIRS = {"realigned": {"most_pairs": 4.0}, "lav": {"pairs": 2.0}}
+"""Of what an objective draws from, less than there is in a small batch."""
+SHORT = {"schedule": {"steps": 3, "warmup": 1}, "batches": {"ticks": 50, "longest": 10, "actions": 1}}
+
+
+@pytest.mark.parametrize(("name", "dropout"), [*((name, 0.0) for name in OBJECTIVES), ("tcc", 0.2)])
+def test_an_interrupted_run_goes_on_to_identical_weights(name, dropout, clips, tmp_path):
+    objectives = [{"name": name, "options": FEW_PAIRS.get(name, {})}]
+    settings = config(data=clips, objectives=objectives, net=SMALL["net"] | {"dropout": dropout}, **SHORT)
+    train_and_interrupt(settings, tmp_path, 3)
+    train(settings, tmp_path / "parts", resume=True)
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+
+
+def test_a_run_interrupted_before_its_first_checkpoint_begins_again(tmp_path):
+    train_and_interrupt(config(), tmp_path, 2)
+    assert not (tmp_path / "parts" / "checkpoint").exists()
     train(config(), tmp_path / "parts", resume=True)
-    whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
-    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+    assert [line["step"] for line in metrics(tmp_path / "parts")] == [1, 2, 3, 4]
 
 
-def _after(step, act):
-    """Stops a run at the first report; LOG_EVERY is lowered so that there is one after each step."""
+def test_metrics_of_a_resumed_run_have_every_step_once_though_a_line_was_cut_off(tmp_path):
+    train_and_interrupt(config(), tmp_path, 4)
+    with (tmp_path / "parts" / "metrics.jsonl").open("a") as lines:
+        lines.write('{"step": 4, "lo')
+    train(config(), tmp_path / "parts", resume=True)
+    assert [line["step"] for line in metrics(tmp_path / "parts")] == [1, 2, 3, 4]
 
-    def report(done, figures):
-        if done > step:
-            act(done, figures)
 
-    return report
+def test_two_processes_train_one_network_from_twice_as_many_batches_and_go_on_with_it(clips, tmp_path):
+    """Real ones, with what their being several could break: draws, what no step touches, what objectives learn, a late start."""
+    objectives = [*SMALL["objectives"], *({"name": name, "options": options} for name, options in FEW_PAIRS.items())]
+    net = SMALL["net"] | {"projection": False, "dropout": 0.1}
+    settings = config(data=clips, objectives=objectives, net=net, **SHORT)
+    script = Path(__file__).with_name("trained_together.py")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    asked = [*torchrun, str(script), settings.model_dump_json(), str(tmp_path)]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(asked, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    first, *others = (
+        load_file(tmp_path / f"{run}-{rank}.safetensors") for run in ("whole", "resumed") for rank in (0, 1)
+    )
+    assert all(same(first, other) for other in others)
+    assert same(first, weights(tmp_path / "whole"))
+    assert len(list((tmp_path / "whole").glob("events*"))) == 1
+    for run in ("whole", "resumed"):
+        assert [line["step"] for line in metrics(tmp_path / run)] == [1, 2, 3]
+    train(settings, tmp_path / "alone")
+    assert not same(first, weights(tmp_path / "alone"))
 
 
 @pytest.fixture(autouse=True)
@@ -126,9 +191,29 @@ def test_the_run_folder_tells_what_made_the_weights(tmp_path):
     train(config(), tmp_path / "run")
     kept = json.loads((tmp_path / "run" / "config.json").read_text())
     assert kept["config"]["net"]["width"] == 16 and "git" in kept
-    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in lines] == [1, 2, 3, 4]
+    assert [line["step"] for line in metrics(tmp_path / "run")] == [1, 2, 3, 4]
     assert load_checkpoint(tmp_path / "run" / "checkpoint").training["steps"] == 4
+    shown = EventAccumulator(str(tmp_path / "run")).Reload()
+    for name in ("loss", "sequence_contrastive", "lr"):
+        drawn = [(event.step, pytest.approx(event.value, abs=1e-5)) for event in shown.Scalars(name)]
+        assert [(line["step"], line[name]) for line in metrics(tmp_path / "run")] == drawn
+
+
+def test_the_weights_kept_are_an_exponential_average_of_the_last_steps(tmp_path):
+    schedule = {"steps": 4, "warmup": 1, "average_from": 0.5, "average_decay": 0.8}
+    steps = []
+
+    def last(*_):
+        """Weights as the step before left them."""
+        state = tmp_path / "run" / "resume" / "state.safetensors"
+        steps.append(load_file(state)["lesson/packed.net.frames.embed.weight"] if state.exists() else None)
+
+    train(config(schedule=schedule, checkpoint_every=1), tmp_path / "run", report=last)
+    last()
+    _, _, second, third, fourth = steps
+    expected = 0.8 * (0.8 * second + 0.2 * third) + 0.2 * fourth
+    torch.testing.assert_close(weights(tmp_path / "run")["frames.embed.weight"], expected)
+    assert not torch.allclose(expected, fourth)
 
 
 @pytest.mark.parametrize(
@@ -183,13 +268,16 @@ def test_the_projection_can_be_left_behind_once_it_has_served_the_loss(tmp_path)
         assert torch.allclose(bare(keypoints), torch.nn.functional.normalize(features, dim=-1), atol=1e-6)
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_a_lesson_sees_coordinates_and_labels_as_they_were_made(precision, tmp_path, monkeypatch):
-    seen = []
+def test_half_precision_rounds_what_the_network_computes_but_not_the_coordinates_it_is_given(tmp_path, monkeypatch):
+    seen, losses = [], []
     forward = Packed.forward
     monkeypatch.setattr(Packed, "forward", lambda self, k, p: (seen.append(k), forward(self, k, p))[1])
-    train(config(precision=precision), tmp_path / precision)
-    assert all(keypoints.dtype == torch.float32 for keypoints in seen)
+    for precision in ("32-true", "bf16-mixed"):
+        train(config(precision=precision, schedule={"steps": 1}), tmp_path / precision)
+        losses.append(metrics(tmp_path / precision)[0]["loss"])
+    exact, rounded = seen
+    assert exact.dtype == rounded.dtype == torch.float32 and torch.equal(exact, rounded)
+    assert losses[0] != losses[1] and losses[1] == pytest.approx(losses[0], rel=0.1)
 
 
 def test_a_training_may_begin_from_another_window_or_other_positions_but_from_no_other_width(tmp_path):

@@ -17,14 +17,14 @@ def lav(
     idm_weight: float = 0.5,
     window_s: float = 0.5,
     margin: float = 2.0,
-    pairs: int = 8,
+    pairs: float = 8,
 ) -> Tensor:
     """Soft-DTW per tick of up to `pairs` pairs + idm_weight · contrastive IDM of every stream.
 
     Soft-DTW alone collapses; the IDM keeps moments of one recording that are more than `window_s` apart at a distance.
     """
     first, second = ticks.pairs(same_recording=False).nonzero(as_tuple=True)
-    chosen = torch.randperm(len(first), device=z.device)[:pairs]
+    chosen = torch.randperm(len(first), device=z.device)[: int(pairs)]
     first, second = first[chosen], second[chosen]
     idm = contrastive_idm(z, ticks, window_s, margin)
     if not len(first):

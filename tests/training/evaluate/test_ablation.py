@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,25 @@ def test_a_table_is_trained_judged_and_kept(table: Path, data: Path, tmp_path: P
     assert run() == first and told == []
     row = first["variants"]["joints only"]["mean"]  # type: ignore[index]
     assert 0 <= row["paper acc@1.0"] <= 100 and 0 <= row["stream transfer@5"] <= 100
+
+
+def test_a_training_interrupted_in_the_middle_goes_on_from_there(
+    table: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.trainer.LOG_EVERY", 1)
+    config, base = load_ablation(table)
+    one, often = config.model_copy(update={"variants": {"both": {}}}), {**base, "checkpoint_every": 1}
+    done: list[int] = []
+
+    def interrupt(what: str, step: int, total: int) -> None:
+        if step == 2 and total == 2:  # the second step is done, the first is kept
+            shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+
+    whole = run_ablation(one, often, load_penn(data), tmp_path / "whole", told=interrupt)
+    again = run_ablation(
+        one, often, load_penn(data), tmp_path / "cut", told=lambda what, step, total: done.append(step)
+    )
+    assert done == [2, 0] and again == whole  # 0: judging
 
 
 def test_an_interrupted_training_goes_on_and_one_of_other_settings_begins_anew(
