@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from training.augment import NONE, Augmentation
 from training.batches import VIEWS, Batches
@@ -39,7 +40,7 @@ def test_two_streams_of_each_recording_stand_side_by_side(recordings):
 
 
 @given(number=st.integers(0, 100_000))
-@settings(max_examples=15)
+@examples(15)
 def test_time_goes_forward_and_the_label_of_a_tick_is_its_recording_s_progress_at_that_moment(recordings, number):
     """Progress itself may go back: to the start of the next cycle, and wherever a worker who makes a mistake does."""
     batch = batches(recordings)[number, 0]
