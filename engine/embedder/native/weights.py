@@ -66,6 +66,7 @@ UNDERSTOOD = frozenset(
         "heads",
         "mlp_ratio",
         "spatial_depth",
+        "spatial_positions",  # switched off they are zeros
         "temporal_depth",
         "temporal",
         "positions",
