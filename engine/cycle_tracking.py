@@ -269,6 +269,7 @@ class CycleTracker:
         self._start(phase, since_s)
         self._enter_phase(phase, since_s)
         record = self._record
+        record.last_work_s = done.last_work_s
         record.covered, record.visit = list(done.visit), list(done.visit)
         record.dwell(done.visit_s - done.begun_again_s)
 
