@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from engine.links.items import BROKEN, Mark
 
-FORMAT = 6
+FORMAT = 7
 """Raised whenever the aligner's state holds other things than before."""
 _DTYPES = {"<f4", "<f8", "<i4", "<i8", "|b1", "|u1", "|i1", "<u4", "<u8", "<f2"}
 

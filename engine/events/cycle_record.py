@@ -1,14 +1,14 @@
 """What has been seen of one cycle: which parts of the procedure, in which order, for how long.
 
-`engine.procedure` is what a reference asks for, `CycleRecord` what one cycle gave; `engine.cycle_tracking` decides what to tell.
+`engine.events.procedure` is what a reference asks for, `CycleRecord` what one cycle gave; `engine.events.cycle_tracking` decides what to tell.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from engine.events.procedure import Procedure
 from engine.messages import EventKind
-from engine.procedure import Procedure
 
 AGAIN = 0.3
 """Back by this share of a phase: it is being done again."""

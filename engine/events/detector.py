@@ -1,11 +1,4 @@
-"""What happened, told from what the matcher says at each tick: cycles, phases, deviations, pauses, absences.
-
-    Match per tick ─live─► presence (lost, off task, paused) ─┐
-                   └delayed─► cycle tracking (visits, order) ─┴► drafts of events
-
-Presence is judged live, because it must be told soon; where the work is, from the matcher's delayed copy, which has seen what came
-next. Whatever decides can be saved and restored in the middle of a cycle.
-"""
+"""Turns what the matcher says at each tick into events. Whatever decides can be saved and restored in the middle of a cycle."""
 
 from __future__ import annotations
 
@@ -17,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.cycle_tracking import CycleTracker
-from engine.evidence import Evidence
+from engine.events.cycle_tracking import CycleTracker
+from engine.events.evidence import Evidence
+from engine.events.presence import GIVEN_UP_S, Presence
+from engine.events.procedure import Procedure
+from engine.events.working import Working
 from engine.matching.base import Delayed, Match
 from engine.messages import Event, EventKind
-from engine.presence import GIVEN_UP_S, Presence
-from engine.procedure import Procedure
 from engine.reference import Reference
-from engine.working import Working
 
 TRUSTED = 0.4
 """Ticks of lower confidence say nothing about position."""

@@ -1,4 +1,4 @@
-"""A tick of work that can be trusted: what `engine.events` makes of a match, and `engine.cycle_tracking` follows."""
+"""A tick of work that can be trusted: what `engine.events` makes of a match, and `engine.events.cycle_tracking` follows."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from engine.evidence import Evidence
+from engine.events.evidence import Evidence
 from engine.matching.base import Match
 from engine.messages import EventKind
 

@@ -1,6 +1,6 @@
 """Follows cycles and the visits of their phases, and tells what they mean: starts, ends, skips, repeats, order, slowness.
 
-position at work per tick ─► begun? ended? ─► which phase is visited ─► verdicts of `engine.cycle.CycleRecord`
+position at work per tick ─► begun? ended? ─► which phase is visited ─► verdicts of `engine.events.cycle_record.CycleRecord`
 """
 
 from __future__ import annotations
@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from engine.cycle import AGAIN, RETURNED, CycleRecord
-from engine.evidence import Evidence
-from engine.presence import Tell
-from engine.procedure import ESTABLISHED, Procedure
-from engine.working import Working
+from engine.events.confirmations import Confirmations, Left
+from engine.events.cycle_record import AGAIN, RETURNED, CycleRecord
+from engine.events.evidence import Evidence
+from engine.events.presence import Tell
+from engine.events.procedure import ESTABLISHED, Procedure
+from engine.events.working import Working
 
 COVERAGE = 0.8
 """A cycle counts when this share of what was not skipped has been seen."""
@@ -34,8 +35,6 @@ START, START_ALONG = 0.25, 0.35
 """Shares of the clock in which a cycle begins that follows another one: usually, and at the farthest."""
 TAIL = 0.12
 """Share of the clock at its end in which no cycle starts: it belongs to the one that has just ended."""
-CONFIRMING_S = 5.0
-"""A confirmation from outside may come this long after its phase was left, also when the cycle is over: hands first, scanner next."""
 STRIDE_S = 0.4
 """Most that one tick may advance and still have passed through what lies between."""
 
@@ -67,8 +66,7 @@ class _Memory:
     """The last phase of the cycle that has ended was told to be done again."""
     fresh: bool = True
     """Nothing is known of what came before (start of the stream, long absence)."""
-    unconfirmed: dict[str, tuple[float, float, int]] = field(default_factory=dict)
-    """Phases left but not yet confirmed from outside → when they were left, time at work in them, cycle."""
+    confirmations: Confirmations = field(default_factory=Confirmations)
     evidence: Evidence = field(default_factory=Evidence)
 
 
@@ -183,8 +181,8 @@ class CycleTracker:
         """Nothing more will be seen. What has been done of a cycle in the midst of which that happens is not judged."""
         if self._memory.wrapped_s is not None or (self._memory.open and self._complete()):
             self.end(self._record.last_work_s)
-        for key in list(self._memory.unconfirmed):
-            self._not_confirmed(key)
+        for left in self._memory.confirmations.give_up():
+            self._not_confirmed(left)
 
     def start_anew(self) -> None:
         """Time has leapt: the open cycle ends where work was last seen, and nothing is known of what comes next."""
@@ -199,10 +197,11 @@ class CycleTracker:
         """From outside: done, whatever the camera saw of it."""
         record, procedure, memory = self._record, self.procedure, self._memory
         name = procedure.phases[phase].name
-        left_s, duration_s, cycle = memory.unconfirmed.pop(str(phase), (None, 0.0, memory.cycle))
+        left = memory.confirmations.given(phase)
+        cycle = memory.cycle if left is None else left.cycle
         self._tell("phase_confirmed", now_s, name, cycle=cycle)
-        if left_s is not None:
-            self._tell("phase_finished", left_s, name, cycle=cycle, duration_s=duration_s)
+        if left is not None:
+            self._tell("phase_finished", left.at_s, name, cycle=cycle, duration_s=left.duration_s)
         if not memory.open or cycle != memory.cycle:
             return
         if phase not in record.confirmed:
@@ -214,15 +213,12 @@ class CycleTracker:
     def time_passes(self, now_s: float) -> None:
         """At work or not: of a cycle that is over, what nobody has confirmed in time was not done."""
         memory = self._memory
-        for key, (left_s, _, cycle) in list(memory.unconfirmed.items()):
-            over = cycle != memory.cycle or not memory.open
-            if over and now_s - left_s >= CONFIRMING_S:
-                self._not_confirmed(key)
+        for left in memory.confirmations.overdue(now_s, memory.cycle if memory.open else None):
+            self._not_confirmed(left)
 
-    def _not_confirmed(self, key: str) -> None:
-        left_s, _, cycle = self._memory.unconfirmed.pop(key)
-        name = self.procedure.phases[int(key)].name
-        self._tell("phase_skipped", left_s, name, cycle=cycle, reason="not confirmed")
+    def _not_confirmed(self, left: Left) -> None:
+        name = self.procedure.phases[left.phase].name
+        self._tell("phase_skipped", left.at_s, name, cycle=left.cycle, reason="not confirmed")
 
     # Starts and ends
 
@@ -433,10 +429,10 @@ class CycleTracker:
         if record.established:
             record.left(self.procedure)
         if self.procedure.phases[phase].confirm and phase not in record.confirmed:
-            unconfirmed, key = self._memory.unconfirmed, str(phase)
-            if key in unconfirmed and unconfirmed[key][-1] != self._memory.cycle:
-                self._not_confirmed(key)
-            unconfirmed[key] = time_s, record.visit_s, self._memory.cycle
+            memory = self._memory
+            never = memory.confirmations.await_of(Left(phase, time_s, record.visit_s, memory.cycle))
+            if never is not None:
+                self._not_confirmed(never)
         else:
             self._tell("phase_finished", time_s, self.procedure.phases[phase].name, duration_s=record.visit_s)
         record.current = -1
@@ -448,5 +444,6 @@ class CycleTracker:
     def restore(self, state: dict[str, Any]) -> None:
         memory = dict(state["memory"])
         evidence = Evidence(**memory.pop("evidence"))
-        self._memory = _Memory(**memory, evidence=evidence)
+        confirmations = Confirmations([Left(*left) for left in memory.pop("confirmations")["awaited"]])
+        self._memory = _Memory(**memory, evidence=evidence, confirmations=confirmations)
         self._record = CycleRecord(**state["record"])
