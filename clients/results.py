@@ -62,7 +62,6 @@ def write_pictures(
             f"cannot write into {folder}", found=error.strerror or str(error), next_step="Choose another folder."
         ) from None
     picture, page = folder / "timeline.png", folder / "report.html"
-    figure = timeline_figure(timeline)
-    figure.savefig(picture, dpi=130, bbox_inches="tight")
+    timeline_figure(timeline, title).savefig(picture, dpi=130)
     write_report(page, title, subtitle, figures, timeline, station.latency.summary(), picture)
     return [picture, page]

@@ -217,7 +217,7 @@ def _vitals(state: State | None) -> Table:
             (str(state.cycles_finished), "cycle" if state.cycles_finished == 1 else "cycles"),
             (_number(state.fps, ".1f"), "fps"),
             (str(state.dropped), "dropped"),
-            (_clock(state.time_s), "running"),
+            (clock(state.time_s), "running"),
         )
     ]
     table.add_row("now", Text("   ").join(counters))
@@ -273,7 +273,7 @@ class LastEvents:
             about += [clean(event.phase)] if event.phase else []  # the last: a long name is what is cut off
             name = event.event.replace("_", " ")
             line = Text.assemble(
-                (_fitted(_clock(event.time_s), LABEL - 2 if options.max_width >= NARROW else 7), "grey62"),
+                (_fitted(clock(event.time_s), LABEL - 2 if options.max_width >= NARROW else 7), "grey62"),
                 "  ",
                 (sign, colour),
                 "  ",
@@ -304,7 +304,8 @@ def _number(value: float | None, how: str) -> str:
     return format(value, how) if value is not None and math.isfinite(value) else "–"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Minutes and seconds, from an hour on with hours: 01:05.0, 2:01:05.0."""
     if not math.isfinite(seconds):
         return "–"
     minutes, rest = divmod(max(0.0, seconds), 60)
