@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 from numpy.typing import NDArray
+from rich.cells import cell_len
 
 from clients.colours import DARK_COLOURS, PHASE_COLOURS, phase_colour
-from clients.fonts import use_fonts
+from clients.fonts import shortened, use_fonts
 from engine.messages import Event
 from engine.timeline import STATUSES, Timeline
 
@@ -96,7 +97,7 @@ def _phase_legend(timeline: Timeline, *, with_statuses: bool) -> list[Patch]:
     names = timeline.phase_names
     numbered = len(names) > len(PHASE_COLOURS)  # colours come again, numbers do not
     patches = [
-        Patch(color=phase_colour(i), label=_shortened(f"{i + 1} {name}" if numbered else name, NAME_SHOWN))
+        Patch(color=phase_colour(i), label=shortened(f"{i + 1} {name}" if numbered else name, NAME_SHOWN))
         for i, name in enumerate(names)
     ]
     if with_statuses:
@@ -108,7 +109,7 @@ def _phase_legend(timeline: Timeline, *, with_statuses: bool) -> list[Patch]:
 
 def _columns(labels: Sequence[str]) -> int:
     """How many entries of a legend fit side by side: about 13 characters an inch, and 0.6 inches for the patch."""
-    widest_in = max((len(label) for label in labels), default=1) / 13 + 0.6
+    widest_in = max((cell_len(label) for label in labels), default=1) / 13 + 0.6
     return max(1, min(len(labels), int((WIDTH_IN - MARGIN_IN - 0.4) / widest_in)))
 
 
@@ -124,7 +125,7 @@ def _phase_strip(axis: Axes, timeline: Timeline, last_s: float) -> None:
             axis.broken_barh([(start, end - start)], (y + 0.08, 0.84), facecolors=phase_colour(index), lw=0)
             # Named where there is room: colours alone are little help to many, and come again after the eighth.
             room = int(13 * (end - start) * in_per_s) - 1
-            words = name if len(name) <= room else str(index + 1) if numbered and room >= 1 else ""
+            words = name if cell_len(name) <= room else str(index + 1) if numbered and room >= 1 else ""
             ink = "white" if phase_colour(index) in DARK_COLOURS else _INK
             axis.text((start + end) / 2, y + 0.55, words, color=ink, fontsize=9, ha="center", va="center")
     times_s, status = timeline.column("time_s"), timeline.column("status")
@@ -231,10 +232,6 @@ def _time_axis(axis: Axes, last_s: float) -> None:
 
 def _plain(**more: float) -> dict[str, object]:
     return {"frameon": False, "fontsize": 9, "labelcolor": _INK, **more}
-
-
-def _shortened(name: str, longest: int) -> str:
-    return name if len(name) <= longest else name[: longest - 1] + "…"
 
 
 def _runs(times_s: NDArray[np.float64], where: NDArray[np.bool_]) -> list[tuple[float, float]]:
