@@ -24,21 +24,24 @@ class Finding(NamedTuple):
 def command(
     bundle: Annotated[str | None, typer.Option(help="Bundle to check (default: the shipped one).")] = None,
     station: Annotated[
-        Path | None, typer.Option(help="STATION.yaml whose bundle, reference and store to check too.")
+        Path | None, typer.Option(help="STATION.yaml: check also its bundle, reference, ports and store.")
     ] = None,
 ) -> None:
     """Exit status 1 if something a station needs is missing."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = Console()
+    if bundle is None and station is not None:
+        bundle = _bundle_of(station)
     sections: list[tuple[str, Callable[[], list[Finding]]]] = [
         ("This machine", _machine),
         ("Live path", _live_path),
         ("Runtimes, best first", lambda: _runtimes(bundle)),
         ("Model", lambda: _model(bundle)),
         ("Cameras", _cameras),
-        ("Bus and store", lambda: _bus_and_store(station)),
+        ("Station" if station else "Bus and store", lambda: _bus_and_store(station, bundle)),
         ("More", _extras),
     ]
     marks = {"ok": "[green]✓[/]", "optional": "[dim]–[/]", "problem": "[red]✗[/]"}
@@ -61,7 +64,8 @@ def command(
             f"[red]{problems} thing{'s' if problems > 1 else ''} a station needs {'are' if problems > 1 else 'is'} missing.[/]"
         )
         raise typer.Exit(1)
-    console.print("[green]Everything a station needs is here.[/] Try: lockstep demo")
+    next_step = f"lockstep run {escape(str(station))}" if station else "lockstep demo"
+    console.print(f"[green]Everything a station needs is here.[/] Try: {next_step}", soft_wrap=True)
 
 
 def _machine() -> list[Finding]:
@@ -193,7 +197,17 @@ def _readable(device: Path) -> bool:
     return os.access(device, os.R_OK | os.W_OK)
 
 
-def _bus_and_store(station: Path | None) -> list[Finding]:
+def _bundle_of(station: Path) -> str | None:
+    from engine.config import load_station
+    from engine.errors import LockstepError
+
+    try:
+        return load_station(station).bundle
+    except LockstepError:  # said under "Station"
+        return None
+
+
+def _bus_and_store(station: Path | None, bundle: str | None) -> list[Finding]:
     from engine.config import BusConfig, load_station
     from engine.errors import LockstepError
 
@@ -206,13 +220,44 @@ def _bus_and_store(station: Path | None) -> list[Finding]:
     except LockstepError as error:
         return [Finding("problem", str(station), str(error))]
     findings = [_port(address) for address in (config.bus.publish, config.bus.requests) if address]
-    reference = Path(config.reference)
-    findings.append(
-        Finding("ok", "reference", str(reference))
-        if reference.is_file()
-        else Finding("problem", "reference", f"no file at {reference}", "lockstep reference build DEMO… -o FILE")
+    findings.append(_reference(Path(config.reference), bundle))
+    return [*findings, _store(config.store.url or "sqlite://")]
+
+
+def _reference(path: Path, bundle: str | None) -> Finding:
+    from engine.bundle import open_bundle
+    from engine.errors import BundleError, LockstepError
+    from engine.reference import Reference
+
+    if not path.is_file():
+        return Finding("problem", "reference", f"no file at {path}", "lockstep reference build DEMO -o FILE")
+    try:
+        reference = Reference.load(path)
+        reference.check_bundle(open_bundle(bundle))
+    except BundleError:  # said under "Model"
+        return Finding("optional", "reference", f"{path}: not compared with the bundle, which cannot be opened")
+    except LockstepError as error:
+        return Finding("problem", "reference", f"{error.problem}: {error.found}", error.next_step)
+    phases = len(reference.info.phases)
+    return Finding(
+        "ok", "reference", f"{path}: {phases} phase{'' if phases == 1 else 's'}, {reference.duration_s:.1f} s"
     )
-    return [*findings, _writable(station.resolve().parent)]
+
+
+def _store(url: str) -> Finding:
+    """Where it would be written; nothing is made, and no server is asked."""
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    from engine.redact import redact
+
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        return Finding("problem", "store", f"no SQLAlchemy URL: {redact(url)}", "correct store.url")
+    if parsed.get_backend_name() != "sqlite":
+        return Finding("optional", "store", f"{redact(url)}, tried when the station starts")
+    return _writable(Path(parsed.database or ".").resolve().parent)
 
 
 def _port(address: str) -> Finding:
