@@ -112,3 +112,12 @@ def test_the_command_writes_phase_durations_of_a_store_on_disk(told, tmp_path, c
     with pytest.raises(SystemExit) as end:
         main(["history", "--store", url, "--what", "events", "--kind", "bogus"])
     assert end.value.code == 2 and "no such kind of event" in capsys.readouterr().err
+
+
+def test_kinds_and_times_are_whole_in_a_terminal_of_eighty_columns(store):
+    console = Console(width=80, record=True)
+    console.print(table("events", rows(store, "events", Filter("bench"))))
+    text = console.export_text()
+    assert "…" not in text and text.startswith("bench: ")
+    for expected in ("cycle_finished", "phase_finished", "phase_skipped", "confidence"):
+        assert expected in text
