@@ -44,7 +44,9 @@ def record_station(config: StationConfig, output: Path, video: Path | None, *, h
             poses.video = closing.enter_context(VideoWriter(video, source.fps, head.size))
         follow(station, console, None if headless else view)
     trouble = poses.recorder.trouble
-    console.print(f"written: {output}" + (f" (incomplete: {trouble})" if trouble else ""), highlight=False)
+    console.print(
+        f"written: {output}" + (f" (incomplete: {trouble})" if trouble else ""), highlight=False, soft_wrap=True
+    )
 
 
 class _Tap:

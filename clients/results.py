@@ -11,6 +11,8 @@ from engine.errors import ConfigError
 from engine.station import Station
 from engine.timeline import Timeline
 
+PICTURES = (".png", ".svg", ".pdf")
+
 
 def summary(station: Station, timeline: Timeline) -> dict[str, Any]:
     """The figures of a run as JSON: counts, phases as [name, start_s, end_s], events, latencies per stage."""
@@ -36,6 +38,30 @@ def summary(station: Station, timeline: Timeline) -> dict[str, Any]:
         "after_pose_p95_ms": latency.get("after_pose", {}).get("p95", 0.0),
         "latency_ms": latency,
     }
+
+
+def check_writable(path: Path | None) -> None:
+    """Makes its folder and tries whether it can be written: before minutes of work, not after. Raises ConfigError."""
+    if path is not None:
+        new = not path.exists()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.open("a").close()
+            if new:
+                path.unlink()
+        except OSError as error:
+            raise ConfigError(
+                f"cannot write {path}", found=error.strerror or str(error), next_step="Choose another place."
+            ) from None
+
+
+def check_picture(path: Path | None) -> None:
+    """The same for a picture that is drawn at the end. Raises ConfigError, also for a name that is none of a picture."""
+    if path is not None and path.suffix.lower() not in PICTURES:
+        raise ConfigError(
+            f"cannot draw into {path}", expected=f"a name ending in {', '.join(PICTURES)}", found=path.name
+        )
+    check_writable(path)
 
 
 def write_json(path: Path, figures: dict[str, Any]) -> None:
