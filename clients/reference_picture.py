@@ -14,6 +14,7 @@ from rich.cells import cell_len
 
 from clients.colours import DARK_COLOURS, phase_colour
 from clients.fonts import use_fonts
+from clients.results import counted
 from engine.reference import Reference
 from models import skeleton
 
@@ -69,8 +70,8 @@ def reference_figure(reference: Reference, title: str) -> Figure:
     figure.text(MARGIN_IN / WIDTH_IN, 1 - 0.28 / height_in, title, color=_INK, fontsize=15, weight="bold", va="center")
     facts = [
         f"{reference.duration_s:.2f} s",
-        _count(len(info.phases), "phase"),
-        _count(demos, "demonstration"),
+        counted(len(info.phases), "phase"),
+        counted(demos, "demonstration"),
         "cyclic" if info.cyclic else "not cyclic",
         f"{info.layout} at {info.rate_hz:g} Hz",
         f"bundle {info.bundle} {info.bundle_sha256[:12]}",
@@ -189,7 +190,3 @@ def _quiet(axis: Axes) -> None:
     axis.tick_params(labelbottom=False, colors=_SOFT, length=0)
     for side in axis.spines.values():
         side.set_visible(False)
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"

@@ -40,6 +40,10 @@ def summary(station: Station, timeline: Timeline) -> dict[str, Any]:
     }
 
 
+def counted(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
 def check_writable(path: Path | None) -> None:
     """Makes its folder and tries whether it can be written: before minutes of work, not after. Raises ConfigError."""
     if path is not None:

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 
-from clients.results import check_writable, summary, write_json, write_pictures
+from clients.results import check_writable, counted, summary, write_json, write_pictures
 from clients.watch import View
 from engine.config import StationConfig
 from engine.logs import EventLog, log_to_stderr
@@ -36,7 +36,7 @@ def run_station(config: StationConfig, *, headless: bool, json_file: Path | None
         follow(station, console, None if headless else view)
         figures = summary(station, timeline)
         console.print(
-            f"{config.station}: {figures['cycles_counted']} cycles, {figures['ticks']} ticks, {figures['frames']} frames "
+            f"{config.station}: {counted(figures['cycles_counted'], 'cycle')}, {figures['ticks']} ticks, {figures['frames']} frames "
             f"at {figures['fps']:.1f} fps ({figures['dropped']} dropped)",
             highlight=False,
             soft_wrap=True,

@@ -37,6 +37,7 @@ def command(
     from rich.console import Console
 
     from clients.progress import progress_bar
+    from clients.results import counted
     from engine.sources.rendered import RenderedStation, simulate
     from engine.sources.rendered.options import station_params
     from engine.sources.video_writer import VideoWriter
@@ -70,7 +71,9 @@ def command(
             advance_to(frame.time_s)
     truth = simulate(params)
     truth.save(truth_path)
-    console.print(f"{output}  {len(truth)} frames, {station.duration_s:.1f} s, {params.cycles} cycles", highlight=False)
+    console.print(
+        f"{output}  {len(truth)} frames, {station.duration_s:.1f} s, {counted(params.cycles, 'cycle')}", highlight=False
+    )
     for event in truth.events_of("skip", "repeat", "swap", "pause", "leave", "turn"):
         when = f"{event.start_s:.1f}" + (f"–{event.end_s:.1f}" if event.end_s > event.start_s else "")
         console.print(f"  {event.kind} {event.phase} in cycle {event.cycle}, at {when} s", highlight=False)
