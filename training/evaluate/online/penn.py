@@ -36,7 +36,9 @@ from training.evaluate.streams import REPETITIVE, Stream, compose
 CONDITIONS = {"one_reference": 1, "five_references": 5}
 MATCHMAKER_STREAMS = 2
 """Per action and condition: its Dixon variant takes milliseconds a tick, so it follows these only (as does nobody else)."""
-STREAM_PEERS = {name: (peer, "lockstep") for name, peer in PEERS.items()} | {"dtw_keypoints": (PEERS["dtw"], "keypoints")}
+STREAM_PEERS = {name: (peer, "lockstep") for name, peer in PEERS.items()} | {
+    "dtw_keypoints": (PEERS["dtw"], "keypoints")
+}
 """Peer and the space in which it follows. DTW in both: what the design notes measured was DTW of raw keypoints."""
 WORKER = Path(__file__).with_name("matchmaker_worker.py")
 
