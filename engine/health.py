@@ -16,6 +16,7 @@ from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from engine.background import Background
 from engine.errors import ConfigError, StoreError
 from engine.journal import Journal
 from engine.latency import Latency
@@ -38,6 +39,7 @@ class Health:
         self._journal = journal
         self._heard_s = time.monotonic()
         self._stored_s = 0.0
+        self._storing: Background[None] = Background()
         self._stream_lost = False
         registry = self._registry = CollectorRegistry()
         self._latency = Histogram(
@@ -83,10 +85,15 @@ class Health:
         )
         for gauge, value in zip(self._gauges.values(), values, strict=True):
             gauge.set(value)
-        if self._heard_s - self._stored_s >= STORED_EVERY_S:
+        self._store(state)
+
+    def _store(self, state: State) -> None:
+        """In the background: whoever passes states on is not to wait for a store that is locked."""
+        with suppress(StoreError):  # the journal tells of it
+            self._storing.take()
+        if self._heard_s - self._stored_s >= STORED_EVERY_S and not self._storing.busy:
             self._stored_s = self._heard_s
-            with suppress(StoreError):  # the journal tells of it
-                self._journal.store.note_health(state)
+            self._storing.start(lambda: self._journal.store.note_health(state))
 
     def event(self, event: Event) -> None:
         self._events.labels(event.event).inc()

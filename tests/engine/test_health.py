@@ -1,11 +1,15 @@
 """What machines ask a station: is it well, and how fast is it?"""
 
 import json
+import sqlite3
+import time
 import urllib.error
 import urllib.request
 
 import pytest
+import sqlalchemy as sa
 
+from engine import tables
 from engine.errors import ConfigError, StoreError
 from engine.health import Health
 from engine.journal import Journal
@@ -80,3 +84,18 @@ def test_other_paths_are_not_answered(journal):
 def test_an_address_that_cannot_be_bound_is_one_clear_line(journal, address):
     with pytest.raises(ConfigError, match=r"health\.address"):
         Health(address, journal)
+
+
+def test_a_locked_store_holds_up_no_state_and_gets_its_row_once_it_is_free(tmp_path):
+    path = tmp_path / "events.db"
+    with Store(f"sqlite:///{path}") as store, Health("127.0.0.1:0", Journal("bench", store)) as health:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")  # for less time than a writer waits: who had waited here would fail
+        health.state(state())
+        other.execute("ROLLBACK")
+        other.close()
+        deadline = time.monotonic() + 20
+        while not (rows := store.read(sa.select(tables.HEALTH))):
+            assert time.monotonic() < deadline, "the row was given up"
+            time.sleep(0.02)
+        assert rows[0].status == "on_task"
