@@ -1,7 +1,9 @@
 """What machines ask a station: is it well, and how fast is it?"""
 
 import json
+import socket
 import sqlite3
+import struct
 import time
 import urllib.error
 import urllib.request
@@ -99,3 +101,24 @@ def test_a_locked_store_holds_up_no_state_and_gets_its_row_once_it_is_free(tmp_p
             assert time.monotonic() < deadline, "the row was given up"
             time.sleep(0.02)
         assert rows[0].status == "on_task"
+
+
+def test_a_client_that_goes_away_leaves_no_traceback(journal, capfd):
+    with Health("127.0.0.1:0", journal) as health:
+        host, port = health.address.split(":")
+        for sent in (b"GET /metrics HTTP/1.1\r\n\r\n", b"GET /met", b"\x00\xff\r\n\r\n", b""):
+            with socket.create_connection((host, int(port))) as client:
+                client.sendall(sent)
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, not an end
+        for _ in range(5):  # meanwhile those were served
+            assert get(health, "/healthz")[0] == 200
+    assert capfd.readouterr().err == ""
+
+
+def test_an_ipv6_address_is_served_too(journal):
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("no IPv6 here")
+    with Health("[::1]:0", journal) as health:
+        assert get(health, "/healthz")[0] == 200
