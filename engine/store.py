@@ -50,6 +50,7 @@ class Store:
             self._turn: Any = threading.RLock() if in_memory else nullcontext()
             if sqlite:
                 sa.event.listen(self._engine, "connect", _tune_sqlite)
+                sa.event.listen(self._engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
             if not create and sqlite and not in_memory and not Path(parsed.database or "").is_file():
                 raise OSError("no such file: nothing was stored here yet")
             with self._engine.begin() as connection:
@@ -182,19 +183,31 @@ class Store:
 
 
 def _tune_sqlite(connection: Any, _: object) -> None:
-    """WAL: readers never wait for the writer. FULL: an event that was published survives a power cut."""
+    """WAL: readers never wait for the writer. FULL: an event that was published survives a power cut.
+
+    The driver leaves transactions to us: by itself it begins none before a CREATE, and half a store could stay.
+    """
+    connection.isolation_level = None
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
 
 
 def _prepare(connection: sa.Connection, url: str) -> str:
     """Create the tables, or lift them to this version; the store's identity, made once."""
-    if not sa.inspect(connection).has_table(tables.META.name):
+    known = sa.inspect(connection).has_table(tables.META.name)
+    meta = {row.key: row.value for row in connection.execute(sa.select(tables.META))} if known else {}
+    if not meta:
         tables.METADATA.create_all(connection)
-        rows = [{"key": "version", "value": str(tables.VERSION)}, {"key": "identity", "value": uuid.uuid4().hex}]
-        connection.execute(sa.insert(tables.META), rows)
-    meta = {row.key: row.value for row in connection.execute(sa.select(tables.META))}
-    version = int(meta.get("version", 0))
+        meta = {"version": str(tables.VERSION), "identity": uuid.uuid4().hex}
+        connection.execute(sa.insert(tables.META), [{"key": key, "value": value} for key, value in meta.items()])
+    if not {"version", "identity"} <= meta.keys():
+        raise StoreError(
+            f"{url} is not a store of Lockstep",
+            expected="its own file or database",
+            found="a table `meta` of something else",
+            next_step="Configure another store.url.",
+        )
+    version = int(meta["version"])
     if version > tables.VERSION:
         raise StoreError(
             f"the store {url} was written by a newer Lockstep",
