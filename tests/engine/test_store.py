@@ -6,6 +6,7 @@ import socket
 import sqlite3
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -210,3 +211,12 @@ def test_a_database_of_something_else_is_refused(tmp_path):
         file.execute("INSERT INTO meta VALUES ('made_by', 'somebody else')")
     with pytest.raises(StoreError, match="not a store of Lockstep"):
         Store(f"sqlite:///{tmp_path}/other.db")
+
+
+def test_of_several_that_open_a_new_store_at_once_one_makes_it(tmp_path):
+    def identity(_):
+        with Store(f"sqlite:///{tmp_path}/s.db") as store:
+            return store.identity
+
+    with ThreadPoolExecutor(8) as several:
+        assert len(set(several.map(identity, range(8)))) == 1
