@@ -47,8 +47,9 @@ class Subscriber:
                 if isinstance(message, Event):
                     print(message.seq, message.event)
 
-    `since` is the number of the first event wanted: None for those from now on, 1 for all that are stored, last + 1 to
-    go on where an earlier subscriber stopped. `keys` where the station has keys. Not thread-safe. Raises BusError for a malformed address.
+    `since` is the number of the first event wanted: None for those from now on, 1 for all that are stored, `last_seq` + 1
+    to go on where an earlier subscriber stopped. Give the `log` of that one too: where the station has a new store by now,
+    its numbers began anew, and all of its events are wanted. `keys` where the station has keys. Not thread-safe. Raises BusError for a malformed address.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Subscriber:
         requests: str = REQUESTS,
         *,
         since: int | None = None,
+        log: str = "",
         keys: ClientKeys | None = None,
     ) -> None:
         self.hello: Hello | None = None
@@ -70,7 +72,9 @@ class Subscriber:
         """Events that were missed and that the store had already forgotten."""
         self.refused = 0
         """Messages that broke the protocol."""
-        self._log = ""
+        self.log = log
+        """Identity of the event log that `last_seq` belongs to; empty before it is known."""
+        self._log_is_known = not log
         self._newest = 0 if since is None else max(since, 1)  # at least one question, to learn what is stored
         self._heard_s = self._asked_s = -1e9
         self._ahead: dict[int, Event] = {}
@@ -194,10 +198,10 @@ class Subscriber:
 
     def _on_log(self, log: str) -> None:
         """Another log than before: the store is a new one, and numbers start anew."""
-        if self._log and log != self._log:
+        if self.log and log != self.log:
             self.last_seq, self._newest = 0, 0
             self._ahead.clear()
-        self._log = log
+        self.log, self._log_is_known = log, True
 
     def _on_event(self, event: Event) -> None:
         self._newest = max(self._newest, event.seq)
@@ -208,6 +212,8 @@ class Subscriber:
         self._deliver()
 
     def _deliver(self) -> None:
+        if not self._log_is_known:  # its number may be one of another log
+            return
         while self.last_seq is not None and (event := self._ahead.pop(self.last_seq + 1, None)):
             self.last_seq = event.seq
             self._news.append(event)

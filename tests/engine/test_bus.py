@@ -117,6 +117,20 @@ def test_a_station_with_a_new_store_counts_anew_and_the_subscriber_follows(tmp_p
             assert seqs(heard(bus, lambda m: len(seqs(m)) >= 2)) == [1, 2]
 
 
+def test_a_subscriber_restarted_after_its_station_got_a_new_store_hears_all_of_that_one(tmp_path):
+    with Publisher(Journal("bench", Store("sqlite://")), ANY, ANY) as first, listen(first, since=1) as bus:
+        tell(first, 3)
+        heard(bus, lambda m: len(seqs(m)) >= 3 and bus.heartbeat)
+        kept = {"since": bus.last_seq + 1, "log": bus.log}
+    with Publisher(Journal("bench", Store("sqlite://")), ANY, ANY) as second, listen(second, **kept) as bus:
+        tell(second, 5)  # the fourth has the number that was wanted of the old one
+        assert seqs(heard(bus, lambda m: len(seqs(m)) >= 5)) == [1, 2, 3, 4, 5]
+        kept = {"since": bus.last_seq + 1, "log": bus.log}
+        with listen(second, **kept) as same:
+            tell(second, 1)
+            assert seqs(heard(same, seqs)) == [6]
+
+
 def test_what_retention_took_is_counted_as_lost_not_waited_for(station):
     tell(station, 10)
     station.journal.store.forget(older_than_s=1.0)  # the drafts are of 1970
