@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -36,3 +37,14 @@ def test_events_that_could_not_be_stored_are_told_of_at_once_and_end_the_run_wit
     events = json.loads((tmp_path / "run.json").read_text())["events"]  # what the run found is not lost with them
     finished = next(number for number, event in enumerate(events) if event["event"] == "phase_finished")
     assert f"the last {len(events) - finished} events" in said and "are lost" in said
+
+
+def test_a_disk_that_becomes_full_under_the_report_is_one_clear_line(station, tmp_path, capsys):
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full on this system")
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "timeline.png").symlink_to("/dev/full")
+    with pytest.raises(SystemExit) as end:
+        main(["run", str(station.yaml), "--headless", "--report", str(tmp_path / "report")])
+    assert end.value.code == 2
+    assert "lockstep: cannot write: No space left on device." in capsys.readouterr().err
