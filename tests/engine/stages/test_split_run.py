@@ -158,3 +158,12 @@ def test_in_privacy_mode_there_is_no_capture_stage(station):
     assert stage_names(config) == ("pose", "align", "publish")
     with pytest.raises(ConfigError, match="capture runs inside the pose stage"):
         prepare("capture", config)
+
+
+@pytest.mark.slow
+def test_a_supervisor_of_a_recording_that_is_not_there_ends_and_says_so(station, capfd):
+    work = station(cycles=1, policy="freshest")
+    change(work, source={"open": "gone.mp4"})
+    with pytest.raises(ConfigError, match="the capture stage cannot start"):
+        Supervisor(load_station(work.yaml), work.yaml).run()
+    assert "there is no source 'gone.mp4'" in capfd.readouterr().err
