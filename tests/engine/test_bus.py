@@ -7,7 +7,7 @@ import pytest
 import zmq
 
 from engine.bus import Publisher
-from engine.errors import BusError
+from engine.errors import BusError, StoreError
 from engine.journal import Journal
 from engine.messages import Event, Hello, PhaseInfo, State
 from engine.store import Store
@@ -155,6 +155,21 @@ def test_a_phase_is_confirmed_from_outside(station):
         with pytest.raises(BusError, match="no such phase"):
             bus.confirm("paint")
     assert station.confirmations() == ["place"] and station.confirmations() == []
+
+
+def test_a_confirmation_is_not_answered_by_what_else_was_asked(station, monkeypatch):
+    def unreadable(*_):
+        raise StoreError("cannot read")
+
+    tell(station, 1)
+    monkeypatch.setattr(station.journal.store, "messages", unreadable)
+    with listen(station, since=1) as bus:  # it asks for the first event twice a second, in vain
+        heard(bus, lambda m: bus.heartbeat)
+        for _ in range(40):
+            bus.update(0)
+            bus.confirm("pick", timeout_s=10)
+            time.sleep(0.05)
+    assert station.confirmations() == ["pick"] * 40
 
 
 def test_a_client_without_our_code_decodes_the_bus_with_plain_msgpack_and_pyzmq(station):
