@@ -34,7 +34,9 @@ def new_keys(folder: Path) -> str:
     """Make a key folder; returns the public key. Raises BusError if there is one already or it cannot be written."""
     if (folder / "secret.key").exists():
         raise BusError(f"{folder} holds keys already", next_step="Choose another folder; keys are never overwritten.")
-    public, secret = (key.decode() for key in zmq.curve_keypair())
+    public = "-"
+    while public.startswith("-"):  # `lockstep keys authorize` would take it for an option
+        public, secret = (key.decode() for key in zmq.curve_keypair())
     try:
         (folder / "authorized").mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(folder / "secret.key", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

@@ -152,6 +152,12 @@ def test_the_secret_key_is_for_its_owner_only_and_keys_are_never_overwritten(tmp
         security.new_keys(tmp_path / "k")
 
 
+def test_a_public_key_is_no_option_on_a_command_line(tmp_path, monkeypatch):
+    pairs = iter([(b"-" * 40, b"s" * 40), zmq.curve_keypair()])
+    monkeypatch.setattr(zmq, "curve_keypair", lambda: next(pairs))
+    assert not security.new_keys(tmp_path / "keys").startswith("-")
+
+
 def test_broken_missing_and_strange_keys_are_one_clear_line(keys, tmp_path):
     with pytest.raises(BusError, match="no usable keys"):
         Publisher(Journal("bench", Store("sqlite://")), ANY, None, Access(tmp_path / "nowhere"))
