@@ -75,8 +75,11 @@ def _with_details(row: dict[str, Any]) -> dict[str, Any]:
 
 def table(what: str, found: list[dict[str, Any]]) -> Table:
     """The rows for a terminal, without details, for which it is too narrow; nothing in them is taken for markup."""
-    found = [{name: value for name, value in row.items() if name != "details"} for row in found]
-    shown = Table(title=f"{len(found)} {what}", header_style="bold", box=None, pad_edge=False, title_justify="left")
+    stations = {row["station"] for row in found}
+    hidden = {"details", "station"} if len(stations) == 1 else {"details"}
+    found = [{name: value for name, value in row.items() if name not in hidden} for row in found]
+    title = f"{len(found)} {what}" + (f" of {clean(*stations)}" if len(stations) == 1 else "")
+    shown = Table(title=Text(title), header_style="bold", box=None, pad_edge=False, title_justify="left")
     if not found:
         shown.add_column("nothing found", style="grey62")
         return shown
@@ -84,6 +87,7 @@ def table(what: str, found: list[dict[str, Any]]) -> Table:
         shown.add_column(
             _heading(name),
             justify="right" if isinstance(value, int | float) else "left",
+            no_wrap=name not in ("station", "phase"),  # of all others a part says nothing, or something else
         )
     for row in found:
         shown.add_row(*(Text(_shown(name, value)) for name, value in row.items()))

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from datetime import datetime
 
 import pytest
@@ -99,6 +100,15 @@ def test_the_table_shows_times_and_numbers_for_people(store):
     console.print(table("cycles", []))
     text = console.export_text()
     assert "phase_skipped" in text and "2001-09-" in text and "nothing found" in text
+
+
+def test_in_80_columns_kinds_and_times_are_whole(store):
+    console = Console(width=80, record=True)
+    console.print(table("events", rows(store, "events", Filter("bench"))))
+    lines = console.export_text().splitlines()
+    assert "of bench" in lines[0]
+    assert [line.split()[1] for line in lines[2:]] == [row["kind"] for row in rows(store, "events", Filter("bench"))]
+    assert all(re.search(r" \d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", line) for line in lines[2:])
 
 
 def test_the_command_writes_phase_durations_of_a_store_on_disk(told, tmp_path, capsys):
