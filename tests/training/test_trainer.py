@@ -18,7 +18,7 @@ from clients.commands.train import command
 from engine.bundle import open_bundle
 from engine.errors import ConfigError, DataError
 from models.lockstep_net import LockstepNet, NetConfig
-from training.checkpoint import begin_from, load_checkpoint, mean_of
+from training.checkpoint import Checkpoint, begin_from, load_checkpoint, mean_of, save_checkpoint
 from training.config import TrainingConfig, load_training
 from training.objectives import OBJECTIVES
 from training.objectives.weighted import PURE
@@ -365,3 +365,12 @@ def test_a_training_may_begin_from_a_shipped_bundle_by_name_or_from_a_bundle_s_f
         shutil.rmtree(tmp_path / "run")
     with pytest.raises(DataError, match="cannot read the checkpoint nowhere"):
         train(config(start_from="nowhere", schedule={"steps": 0}), tmp_path / "run")
+
+
+@pytest.mark.parametrize("crop", [None, [1], {"zoom": 2}, {"side": 0}, {"policy": "magic"}], ids=str)
+def test_a_checkpoint_whose_crop_is_none_that_is_known_is_refused(crop, tmp_path):
+    save_checkpoint(tmp_path, Checkpoint(LockstepNet(NetConfig(**SMALL["net"])), {}))
+    sheet = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**sheet, "crop": crop}))
+    with pytest.raises(DataError, match="cannot read the checkpoint"):
+        load_checkpoint(tmp_path)
