@@ -45,16 +45,16 @@ def load_recordings(config: DataConfig, layout: str, seed: int) -> list[Recordin
     clips, _ = usable_clips(config)
     shares = phase_shares(_dataset(config).select(split="train", labelled=True)) if clips else {}
     for clip in clips:
-        marked = config.phase_labels and clip.phases is not None
+        marked = anchored(clip, shares[clip.action]) if config.phase_labels and clip.phases is not None else None
         poses = fitting(clip.poses, clip.layout, layout, f"clip {clip.id}")
         recordings.append(
             Recording(
                 poses,
                 clip.rate_hz,
                 clip.action,
-                anchored(clip, shares[clip.action]) if marked else np.linspace(0.0, 1.0, len(poses)),
+                np.linspace(0.0, 1.0, len(poses)) if marked is None else marked,
                 trimmed=clip.action not in UNTRIMMED,
-                exact=marked,
+                exact=marked is not None,
                 cyclic=clip.action in CYCLIC,
                 handed=clip.action in HANDED,
             )
@@ -149,11 +149,14 @@ def phase_shares(clips: Sequence[Clip]) -> dict[str, NDArray[np.float64]]:
     return {action: np.mean([s for s in starts if len(s) == most[action]], axis=0) for action, starts in found.items()}
 
 
-def anchored(clip: Clip, shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(T,) progress 0–1 that passes each key event where a typical execution does, even between them."""
+def anchored(clip: Clip, shares: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """(T,) progress 0–1 that passes each key event where a typical execution does, even between them.
+
+    None where the clip has not the phases of one: where in the procedure it is, its labels do not say.
+    """
     starts = _starts(clip)
     if len(starts) != len(shares):
-        return np.linspace(0.0, 1.0, len(clip.poses))
+        return None
     return np.interp(np.arange(len(clip.poses)) + 0.5, starts, shares)
 
 
