@@ -75,28 +75,31 @@ def load_recordings(config: DataConfig, layout: str, seed: int) -> list[Recordin
         ]
         recordings += workers * weight
     if not recordings:
-        raise nothing_to_train_on(config)
+        raise nothing_to_train_on("no data set and no stations")
     return recordings
 
 
-def nothing_to_train_on(config: DataConfig) -> DataError:
+def nothing_to_train_on(found: str, next_step: str = "Correct `data:`.") -> DataError:
     return DataError(
-        "nothing to train on",
-        expected="training clips or rendered stations",
-        found=f"none in {config.format or 'no data set'} for {', '.join(config.actions or ('all actions',))}",
-        next_step="Correct `data:`.",
+        "nothing to train on", expected="training clips or rendered stations", found=found, next_step=next_step
     )
 
 
 def usable_clips(config: DataConfig) -> tuple[list[Clip], dict[str, str]]:
     """The training clips that are asked for, and, by name, what of the data set cannot be used and why.
 
-    Raises DataError: no such data, or no training clip of an action that is asked for.
+    Raises DataError: no such data, no training clip of an action that is asked for, or none that can be used.
     """
     if config.format is None:
         return [], {}
     dataset = _dataset(config)
     training = dataset.select(split="train")
+    if not training:
+        for_tracks = "below `train/`" if config.format == "tracks" else "with the split train"
+        raise nothing_to_train_on(
+            f"{len(dataset.clips)} clips in {config.format}, all of them for validation",
+            f"Put those to learn from {for_tracks}.",
+        )
     there = sorted({clip.action for clip in training})
     lacking = [action for action in config.actions or () if action not in there]
     if lacking:
@@ -113,6 +116,9 @@ def usable_clips(config: DataConfig) -> tuple[list[Clip], dict[str, str]]:
             problems[clip.id] = f"{len(clip.poses)} frames, a training needs {LEAST_FRAMES} of a clip"
         elif not (config.hold_out_tuning and is_tuning(clip)):
             clips.append(clip)
+    if not clips:
+        why = "; ".join(f"{name}: {what}" for name, what in list(problems.items())[:3])
+        raise nothing_to_train_on(f"no usable clip in {config.format}" + (f" ({why})" if why else ""))
     return clips, problems
 
 
