@@ -69,6 +69,14 @@ def test_export_of_something_that_is_no_checkpoint_is_one_line(tmp_path, capsys)
     assert "cannot read the checkpoint" in capsys.readouterr().err and not (tmp_path / "bundle").exists()
 
 
+@pytest.mark.parametrize("option", [("--precision", "fp16"), ("--gpu", "sm89")])
+def test_an_option_that_a_bundle_of_a_checkpoint_cannot_have_is_refused_not_ignored(tmp_path, capsys, option) -> None:
+    assert lockstep("export", tmp_path, "-o", tmp_path / "bundle", *option) == 2
+    said = capsys.readouterr().err
+    assert option[1] in said or option[0] in said
+    assert "cannot read" not in said and not (tmp_path / "bundle").exists()
+
+
 def test_a_file_that_cannot_be_written_is_one_line(tiny_bundle, tracks, tmp_path, capsys) -> None:
     figures = tmp_path / "nowhere" / "parity.json"
     assert lockstep("parity", tiny_bundle.folder, tiny_bundle.folder, "--data", tracks, "--json", figures) == 2
