@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import sys
 from importlib import import_module
@@ -67,10 +68,11 @@ def main(arguments: list[str] | None = None) -> None:
         typer.secho(f"lockstep: {error}", fg="red", err=True)
         sys.exit(2)
     except OSError as error:  # a full disk, a folder that is none: no part of Lockstep knows better than the user
-        if error.filename is None:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)  # met while writing, these name no file
+        if error.filename is None and not full:
             raise
-        place, reason = error.filename, error.strerror or str(error)
-        typer.secho(f"lockstep: cannot use {place}: {reason}. Free space, or name another place.", fg="red", err=True)
+        what, reason = f"use {error.filename}" if error.filename else "write", error.strerror or str(error)
+        typer.secho(f"lockstep: cannot {what}: {reason}. Free space, or name another place.", fg="red", err=True)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

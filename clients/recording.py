@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +15,8 @@ from clients.running import follow
 from clients.watch import View
 from engine import recording
 from engine.config import BusConfig, HealthConfig, StationConfig, StoreConfig
-from engine.errors import ConfigError
+from engine.errors import ConfigError, DataError
+from engine.logs import log_to_stderr
 from engine.messages import Event, Hello, State
 from engine.opening import open_station
 from engine.redact import redact
@@ -26,6 +28,7 @@ def record_station(config: StationConfig, output: Path, video: Path | None, *, h
     """Run a station to its end and keep what it saw and said. Raises a LockstepError for what does not fit."""
     if video is not None and config.privacy:
         raise ConfigError("privacy mode keeps no pictures", found=f"--video {video}", next_step="Leave --video out.")
+    log_to_stderr(json_lines=config.health.json_logs, level=logging.WARNING)
     console, view, poses = Console(), View(), _Tap()
     with ExitStack() as closing:
         station = closing.enter_context(open_station(config, [poses, view], tap=poses.pose))
@@ -43,10 +46,9 @@ def record_station(config: StationConfig, output: Path, video: Path | None, *, h
         if video is not None:
             poses.video = closing.enter_context(VideoWriter(video, source.fps, head.size))
         follow(station, console, None if headless else view)
-    trouble = poses.recorder.trouble
-    console.print(
-        f"written: {output}" + (f" (incomplete: {trouble})" if trouble else ""), highlight=False, soft_wrap=True
-    )
+    if poses.recorder.trouble:
+        raise DataError(f"{output} is incomplete", found=poses.recorder.trouble, next_step="Free its disk.")
+    console.print(f"written: {output}", highlight=False, soft_wrap=True)
 
 
 class _Tap:
@@ -59,7 +61,7 @@ class _Tap:
         if self.recorder is not None:
             self.recorder.pose(frame, pose)
         if self.video is not None and frame.image is not None:
-            self.video.write(frame.image)
+            self.video.write_at(frame.time_s, frame.image)
 
     def hello(self, hello: Hello) -> None:
         if self.recorder is not None:

@@ -51,8 +51,8 @@ def run_station(config: StationConfig, *, headless: bool, json_file: Path | None
                 report, f"Station {config.station}", station.source.name, shown, station, timeline
             ):
                 console.print(f"written: {path}", highlight=False, soft_wrap=True)
-    if json_file is not None:
-        write_json(json_file, figures)
+        if json_file is not None:
+            write_json(json_file, figures)
 
 
 def follow(station: Station, console: Console, view: View | None) -> None:

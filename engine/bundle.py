@@ -10,12 +10,13 @@ import hashlib
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from engine.errors import BundleError
 from models import skeleton
+from models.crop import check_crop
 
 FORMAT = 1
 SHIPPED = Path(__file__).parent / "bundles"
@@ -28,7 +29,7 @@ class Tensor(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
-    shape: tuple[int, ...]
+    shape: tuple[Annotated[int, Field(ge=0)], ...]
     dtype: Literal["float32", "float16", "int64", "int32", "bool"] = "float32"
 
 
@@ -39,14 +40,14 @@ class BundleInfo(BaseModel):
     format: Literal[1]
     name: str
     layout: str
-    rate_hz: float
+    rate_hz: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     """Ticks per second the model was trained at; the resampler works on this grid."""
     mode: Literal["causal", "window"]
-    window: int
+    window: PositiveInt
     """Ticks the temporal encoder sees."""
-    look_ahead: int = 0
+    look_ahead: Annotated[int, Field(ge=0)] = 0
     """Ticks by which the embedding lags the newest keypoints (0: no delay)."""
-    embedding_dim: int
+    embedding_dim: PositiveInt
     crop: dict[str, Any]
     """Policy and its parameters, see `models.crop`."""
     step_file: str = "model.onnx"
@@ -108,6 +109,14 @@ class Bundle:
                 found=self.info.layout,
                 next_step=advice,
             )
+        try:
+            check_crop(self.info.layout, self.info.crop)
+        except ValueError as error:
+            raise BundleError(
+                f"bundle {self.info.name} asks for a crop that this version does not know",
+                found=str(error),
+                next_step="Upgrade lockstep, or export the bundle again.",
+            ) from None
         for name, expected in self.info.files.items():
             path = self.folder / name
             found = file_sha256(path) if path.is_file() else "no such file"
@@ -118,10 +127,11 @@ class Bundle:
                     found=found[:16],
                     next_step=advice,
                 )
-        if self.info.step_file not in self.info.files:
+        own = (self.info.step_file, self.info.sequence_file, self.info.weights_file)
+        if unlisted := [name for name in own if name and name not in self.info.files]:
             raise BundleError(
                 f"{sheet} does not list its own model",
-                expected=self.info.step_file,
+                expected=unlisted[0],
                 found=", ".join(self.info.files),
                 next_step=advice,
             )

@@ -202,6 +202,13 @@ def load_station(path: Path) -> StationConfig:
     """The settings of a station, with paths made absolute against the file's folder. Raises ConfigError."""
     config: StationConfig = validated(StationConfig, read_yaml(path), str(path))
     base = path.resolve().parent
+    if config.store.url is None and "?" in str(base):  # a URL ends its path there: the store would be another file
+        raise ConfigError(
+            f"the store cannot lie beside {path}",
+            expected="a folder without a question mark in its path",
+            found=str(base),
+            next_step="Move it, or set store.url.",
+        )
     bundle = config.bundle
     if bundle is not None and (base / bundle).exists():
         bundle = str(base / bundle)

@@ -8,6 +8,9 @@ state, event ─→ Health ─→ http://127.0.0.1:9560/metrics   for Prometheus
 from __future__ import annotations
 
 import json
+import logging
+import socket
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -16,6 +19,7 @@ from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from engine.background import Background
 from engine.errors import ConfigError, StoreError
 from engine.journal import Journal
 from engine.latency import Latency
@@ -25,6 +29,8 @@ BUCKETS_S = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.
 STALE_S = 3.0
 """Without a tick for this long a station is not healthy."""
 STORED_EVERY_S = 60.0
+
+log = logging.getLogger("lockstep.health")
 
 
 class Health:
@@ -38,6 +44,7 @@ class Health:
         self._journal = journal
         self._heard_s = time.monotonic()
         self._stored_s = 0.0
+        self._storing: Background[None] = Background()
         self._stream_lost = False
         registry = self._registry = CollectorRegistry()
         self._latency = Histogram(
@@ -64,7 +71,8 @@ class Health:
         if latency is not None:
             latency.listeners.append(lambda stage, ms: self._latency.labels(stage).observe(ms / 1000))
         self._server = _serve(address, self)
-        self.address = "{}:{}".format(*self._server.server_address[:2])
+        host, port = self._server.server_address[:2]
+        self.address = f"[{host!s}]:{port}" if self._server.address_family == socket.AF_INET6 else f"{host!s}:{port}"
 
     def hello(self, hello: Hello) -> None:
         """Nothing of it is a measurement."""
@@ -83,10 +91,15 @@ class Health:
         )
         for gauge, value in zip(self._gauges.values(), values, strict=True):
             gauge.set(value)
-        if self._heard_s - self._stored_s >= STORED_EVERY_S:
+        self._store(state)
+
+    def _store(self, state: State) -> None:
+        """In the background: whoever passes states on is not to wait for a store that is locked."""
+        with suppress(StoreError):  # the journal tells of it
+            self._storing.take()
+        if self._heard_s - self._stored_s >= STORED_EVERY_S and not self._storing.busy:
             self._stored_s = self._heard_s
-            with suppress(StoreError):  # the journal tells of it
-                self._journal.store.note_health(state)
+            self._storing.start(lambda: self._journal.store.note_health(state))
 
     def event(self, event: Event) -> None:
         self._events.labels(event.event).inc()
@@ -146,9 +159,17 @@ def _serve(address: str, health: Health) -> ThreadingHTTPServer:
         def log_message(self, format: str, *args: Any) -> None:
             """Scrapes are not news."""
 
+    class Server(ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if address.startswith("[") else socket.AF_INET
+
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """That a client went away is no news; the base class prints a traceback for it."""
+            if not isinstance(sys.exc_info()[1], OSError):
+                log.exception("a request was not answered")
+
     host, _, port = address.rpartition(":")
     try:
-        server = ThreadingHTTPServer((host.strip("[]"), int(port)), Handler)
+        server = Server((host.strip("[]"), int(port)), Handler)
     except (OSError, ValueError, OverflowError) as error:
         raise ConfigError(
             f"cannot serve health at {address!r}",

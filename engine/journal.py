@@ -5,6 +5,7 @@ drafts ─number→ events ─store→ ready to publish        (a full disk: kep
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Iterable
@@ -15,6 +16,8 @@ from engine import wire
 from engine.errors import StoreError
 from engine.messages import Event
 from engine.store import NumberTaken, Store
+
+log = logging.getLogger("lockstep.journal")
 
 BACKLOG = 10_000
 """Events kept while the store cannot be written: hours of work. Beyond it numbering stops rather than losing one."""
@@ -83,12 +86,21 @@ class Journal:
             try:
                 self._store()
             except StoreError as error:
+                if not self.trouble:
+                    log.warning("events wait: %s", error)
                 self.trouble = str(error)
                 return False
+            if self.trouble:
+                log.warning("the store works again, what waited is stored")
             self._backlog.clear()
             self._checkpoint = None
             self._stored, self.trouble = self._last, ""
             return True
+
+    def finish(self) -> None:
+        """Store what waits, for the last time. Raises StoreError where that cannot be: those events are lost then."""
+        if not self.flush():
+            raise StoreError(f"the last {self.waiting} events of {self.station!r} are lost: {self.trouble}")
 
     def catch_up(self) -> int:
         """Number of the newest event stored, by whomever."""

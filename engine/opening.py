@@ -54,6 +54,7 @@ def open_station(
         aligner = open_aligner(config)
         store = closing.enter_context(Store(config.store.url or "sqlite://"))
         journal = Journal(config.station, store)
+        closing.callback(journal.finish)
         bus = config.bus
         publishers: list[Publisher] = []
         if bus.publish is not None:

@@ -8,9 +8,11 @@ pipeline on it gives the same events.
 
 from __future__ import annotations
 
+import logging
 import struct
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,6 +28,7 @@ from models import skeleton
 
 MAGIC = b"LOCKSTEP RECORDING\n"
 MAX_RECORD = 1 << 20
+log = logging.getLogger("lockstep.recording")
 _LENGTH = struct.Struct("<I")
 
 
@@ -96,22 +99,27 @@ class Recorder:
         self._flush()
 
     def close(self) -> None:
-        self._flush()
-        self._file.close()
+        with self._noting_trouble():
+            self._file.close()
 
     def _flush(self) -> None:
-        try:
+        with self._noting_trouble():
             self._file.flush()
-        except OSError as error:
-            self.trouble = error.strerror or str(error)
 
     def _add(self, record: _Record) -> None:
         if self.trouble:
             return
         data = _encode(record)
-        try:
+        with self._noting_trouble():
             self._file.write(_LENGTH.pack(len(data)) + data)
+
+    @contextmanager
+    def _noting_trouble(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
+            if not self.trouble:
+                log.warning("the recording ends here: %s", error.strerror or error)
             self.trouble = error.strerror or str(error)
 
 

@@ -15,6 +15,7 @@ import ipaddress
 import os
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import zmq
@@ -33,7 +34,9 @@ def new_keys(folder: Path) -> str:
     """Make a key folder; returns the public key. Raises BusError if there is one already or it cannot be written."""
     if (folder / "secret.key").exists():
         raise BusError(f"{folder} holds keys already", next_step="Choose another folder; keys are never overwritten.")
-    public, secret = (key.decode() for key in zmq.curve_keypair())
+    public = "-"
+    while public.startswith("-"):  # `lockstep keys authorize` would take it for an option
+        public, secret = (key.decode() for key in zmq.curve_keypair())
     try:
         (folder / "authorized").mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(folder / "secret.key", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -72,7 +75,11 @@ def revoke(folder: Path, name: str) -> None:
 
 def authorized(folder: Path) -> dict[str, str]:
     """Name → public key of all who may connect. What cannot be read lets nobody in."""
-    keys = {path.stem: _read(path) for path in sorted((folder / "authorized").glob("*.key"))}
+    try:
+        paths = sorted((folder / "authorized").glob("*.key"))
+    except OSError:  # a network folder that is away
+        return {}
+    keys = {path.stem: _read(path) for path in paths}
     return {name: key for name, key in keys.items() if _Z85.fullmatch(key)}
 
 
@@ -98,10 +105,15 @@ class Access:
     def serve(self, socket: zmq.Socket[bytes]) -> None:
         """Make a socket a CURVE server, before it binds. Raises BusError for missing or broken keys."""
         if self.keys is not None:
-            socket.curve_secretkey = _own(self.keys, "secret.key").encode()
-            socket.curve_publickey = _own(self.keys, "public.key").encode()
+            socket.curve_secretkey, socket.curve_publickey = self._pair
             socket.curve_server = True
             socket.zap_domain = _DOMAIN.encode()
+
+    @cached_property
+    def _pair(self) -> tuple[bytes, bytes]:
+        """Secret and public key, read once: sockets are bound anew when a key is revoked, perhaps while the folder is away."""
+        assert self.keys is not None
+        return _own(self.keys, "secret.key").encode(), _own(self.keys, "public.key").encode()
 
     def guard(
         self, context: zmq.Context[zmq.Socket[bytes]], admitted: set[str] | None = None
@@ -137,13 +149,13 @@ class ClientKeys:
 
 
 class _AllowList:
-    """What pyzmq's authenticator asks at each handshake; `key` is Z85."""
+    """What pyzmq's authenticator asks at each handshake; `key` is Z85. An error would end its thread, and with it all access."""
 
     def __init__(self, folder: Path, admitted: set[str]) -> None:
         self.folder, self._admitted = folder, admitted
 
     def callback(self, domain: str, key: bytes) -> bool:
-        own = own_key(self.folder)
+        own = _read(self.folder / "public.key")
         if key.decode() not in {own, *authorized(self.folder).values()}:
             return False
         if key.decode() != own:

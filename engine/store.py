@@ -50,10 +50,15 @@ class Store:
             self._turn: Any = threading.RLock() if in_memory else nullcontext()
             if sqlite:
                 sa.event.listen(self._engine, "connect", _tune_sqlite)
+                sa.event.listen(self._engine, "begin", _begin)
             if not create and sqlite and not in_memory and not Path(parsed.database or "").is_file():
                 raise OSError("no such file: nothing was stored here yet")
-            with self._engine.begin() as connection:
-                self.identity = _prepare(connection, self.url)
+            with self._engine.connect() as connection:
+                meta = _meta(connection)
+            if meta.get("version") != str(tables.VERSION):
+                with self._engine.execution_options(writes=True).begin() as connection:
+                    meta = _prepare(connection, self.url)
+            self.identity = str(meta["identity"])
         except (SQLAlchemyError, ArgumentError, OSError, ImportError) as error:
             raise self._refusal("cannot open", error) from None
 
@@ -182,19 +187,42 @@ class Store:
 
 
 def _tune_sqlite(connection: Any, _: object) -> None:
-    """WAL: readers never wait for the writer. FULL: an event that was published survives a power cut."""
+    """WAL: readers never wait for the writer. FULL: an event that was published survives a power cut.
+
+    The driver leaves transactions to us: by itself it begins none before a CREATE, and half a store could stay.
+    """
+    connection.isolation_level = None
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
 
 
-def _prepare(connection: sa.Connection, url: str) -> str:
-    """Create the tables, or lift them to this version; the store's identity, made once."""
+def _begin(connection: sa.Connection) -> None:
+    """Who will write what it has read takes the lock at once: of several processes that make a new store one does."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
+
+
+def _meta(connection: sa.Connection) -> dict[str, str]:
+    """Empty for a store that is not there yet."""
     if not sa.inspect(connection).has_table(tables.META.name):
+        return {}
+    return {row.key: row.value for row in connection.execute(sa.select(tables.META))}
+
+
+def _prepare(connection: sa.Connection, url: str) -> dict[str, str]:
+    """Create the tables, or lift them to this version; `identity` is made once."""
+    meta = _meta(connection)
+    if not meta:
         tables.METADATA.create_all(connection)
-        rows = [{"key": "version", "value": str(tables.VERSION)}, {"key": "identity", "value": uuid.uuid4().hex}]
-        connection.execute(sa.insert(tables.META), rows)
-    meta = {row.key: row.value for row in connection.execute(sa.select(tables.META))}
-    version = int(meta.get("version", 0))
+        meta = {"version": str(tables.VERSION), "identity": uuid.uuid4().hex}
+        connection.execute(sa.insert(tables.META), [{"key": key, "value": value} for key, value in meta.items()])
+    if not {"version", "identity"} <= meta.keys():
+        raise StoreError(
+            f"{url} is not a store of Lockstep",
+            expected="its own file or database",
+            found="a table `meta` of something else",
+            next_step="Configure another store.url.",
+        )
+    version = int(meta["version"])
     if version > tables.VERSION:
         raise StoreError(
             f"the store {url} was written by a newer Lockstep",
@@ -208,4 +236,4 @@ def _prepare(connection: sa.Connection, url: str) -> str:
         connection.execute(
             sa.update(tables.META).where(tables.META.c.key == "version").values(value=str(tables.VERSION))
         )
-    return str(meta["identity"])
+    return meta

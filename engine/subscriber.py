@@ -47,8 +47,9 @@ class Subscriber:
                 if isinstance(message, Event):
                     print(message.seq, message.event)
 
-    `since` is the number of the first event wanted: None for those from now on, 1 for all that are stored, last + 1 to
-    go on where an earlier subscriber stopped. `keys` where the station has keys. Not thread-safe. Raises BusError for a malformed address.
+    `since` is the number of the first event wanted: None for those from now on, 1 for all that are stored, `last_seq` + 1
+    to go on where an earlier subscriber stopped. Give the `log` of that one too: where the station has a new store by now,
+    its numbers began anew, and all of its events are wanted. `keys` where the station has keys. Not thread-safe. Raises BusError for a malformed address.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Subscriber:
         requests: str = REQUESTS,
         *,
         since: int | None = None,
+        log: str = "",
         keys: ClientKeys | None = None,
     ) -> None:
         self.hello: Hello | None = None
@@ -70,33 +72,41 @@ class Subscriber:
         """Events that were missed and that the store had already forgotten."""
         self.refused = 0
         """Messages that broke the protocol."""
-        self._log = ""
+        self.log = log
+        """Identity of the event log that `last_seq` belongs to; empty before it is known."""
+        self._log_is_known = not log
         self._newest = 0 if since is None else max(since, 1)  # at least one question, to learn what is stored
         self._heard_s = self._asked_s = -1e9
         self._ahead: dict[int, Event] = {}
         self._news: list[Message] = []
-        self._answers: list[Done] = []
+        self._requests, self._keys = requests, keys
         self._context = zmq.Context()
-        self._listen: zmq.Socket[bytes] = self._context.socket(zmq.SUB)
-        self._ask: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
-        self._ask.setsockopt(zmq.IMMEDIATE, 1)  # questions are not kept for a station that is down
-        self._ask.setsockopt(zmq.SNDHWM, 10)
-        self._listen.subscribe(b"")
+        try:
+            self._listen = self._connect(zmq.SUB, address)
+            self._listen.subscribe(b"")
+            self._ask = self._connect(zmq.DEALER, requests)
+        except BusError:
+            self._context.destroy(linger=0)
+            raise
         self._poller = zmq.Poller()
-        for socket, where in ((self._listen, address), (self._ask, requests)):
-            wire.harden(socket, wire.MAX_MESSAGE)
+        for socket in (self._listen, self._ask):
             self._poller.register(socket, zmq.POLLIN)
-            try:
-                if keys is not None:
-                    keys.use(socket)
-                socket.connect(where)
-            except (zmq.ZMQError, BusError) as error:
-                self._context.destroy(linger=0)
-                if isinstance(error, BusError):
-                    raise
-                raise BusError(
-                    f"cannot listen at {redact(where)}", expected=f"an address such as {PUBLISH}", found=str(error)
-                ) from None
+
+    def _connect(self, kind: int, where: str) -> zmq.Socket[bytes]:
+        socket: zmq.Socket[bytes] = self._context.socket(kind)
+        wire.harden(socket, wire.MAX_MESSAGE)
+        if kind == zmq.DEALER:
+            socket.setsockopt(zmq.IMMEDIATE, 1)  # questions are not kept for a station that is down
+            socket.setsockopt(zmq.SNDHWM, 10)
+        try:
+            if self._keys is not None:
+                self._keys.use(socket)
+            socket.connect(where)
+        except zmq.ZMQError as error:
+            raise BusError(
+                f"cannot listen at {redact(where)}", expected=f"an address such as {PUBLISH}", found=str(error)
+            ) from None
+        return socket
 
     @property
     def alive(self) -> bool:
@@ -129,15 +139,16 @@ class Subscriber:
         What arrives meanwhile waits for the next `update`.
         """
         deadline_s = time.monotonic() + timeout_s
-        asked = False
-        self._answers.clear()
-        while time.monotonic() < deadline_s:
-            asked = asked or self._request(Confirm(phase))
-            self._receive(0.05)
-            if self._answers:
-                answer = self._answers.pop()
-                if not answer.ok:
-                    raise BusError(f"the station refused to confirm {phase!r}", found=answer.reason)
+        # On a socket of its own: answers to other questions are on their way, and none says what it answers.
+        with self._connect(zmq.DEALER, self._requests) as socket:
+            asked = False
+            while (left_s := deadline_s - time.monotonic()) > 0:
+                asked = asked or _send(socket, Confirm(phase))
+                if not socket.poll(int(1000 * min(left_s, 0.05))):
+                    continue
+                answer = wire.unpack_reply(socket.recv_multipart()[-1])
+                if not isinstance(answer, Done) or not answer.ok:
+                    raise BusError(f"the station refused to confirm {phase!r}", found=getattr(answer, "reason", ""))
                 return
         raise BusError("the station does not answer", next_step="Is it running? Are addresses and keys right?")
 
@@ -185,19 +196,18 @@ class Subscriber:
         self._news.append(message)
 
     def _on_reply(self, reply: Reply) -> None:
-        if isinstance(reply, Done):
-            self._answers.append(reply)
-        elif isinstance(reply, Hello):
+        if isinstance(reply, Hello):
             self._on_message(reply)
-        else:
+        elif isinstance(reply, Events):
             self._on_replay(reply)
+        # Done: it has none, as yet; asked again soon
 
     def _on_log(self, log: str) -> None:
         """Another log than before: the store is a new one, and numbers start anew."""
-        if self._log and log != self._log:
+        if self.log and log != self.log:
             self.last_seq, self._newest = 0, 0
             self._ahead.clear()
-        self._log = log
+        self.log, self._log_is_known = log, True
 
     def _on_event(self, event: Event) -> None:
         self._newest = max(self._newest, event.seq)
@@ -208,6 +218,8 @@ class Subscriber:
         self._deliver()
 
     def _deliver(self) -> None:
+        if not self._log_is_known:  # its number may be one of another log
+            return
         while self.last_seq is not None and (event := self._ahead.pop(self.last_seq + 1, None)):
             self.last_seq = event.seq
             self._news.append(event)
@@ -240,15 +252,17 @@ class Subscriber:
             return
         asked = False
         if self.hello is None:
-            asked = self._request(GetHello())
+            asked = _send(self._ask, GetHello())
         if self.last_seq is not None and self.last_seq < self._newest:
-            asked = self._request(GetEvents(self.last_seq + 1)) or asked
+            asked = _send(self._ask, GetEvents(self.last_seq + 1)) or asked
         if asked:
             self._asked_s = now_s
 
-    def _request(self, request: Request) -> bool:
-        try:
-            self._ask.send_multipart([b"", wire.pack_plain(request)], zmq.DONTWAIT)
-        except zmq.Again:  # nobody there yet
-            return False
-        return True
+
+def _send(socket: zmq.Socket[bytes], request: Request) -> bool:
+    """False where nobody is there yet."""
+    try:
+        socket.send_multipart([b"", wire.pack_plain(request)], zmq.DONTWAIT)
+    except zmq.Again:
+        return False
+    return True

@@ -59,10 +59,21 @@ def stage_states(station: str) -> dict[str, dict[str, Any]]:
     station wrote them last; empty where none runs.
     """
     try:
+        with _lock_path(station).open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:  # held: a supervisor lives
+        pass
+    else:
+        return {}  # what one that was killed has left behind is not true any more
+    try:
         states: dict[str, dict[str, Any]] = json.loads(_status_path(station).read_text())
     except (OSError, ValueError):
         return {}
     return states
+
+
+def _lock_path(station: str) -> Path:
+    return runtime_folder(station) / "supervisor.lock"
 
 
 def _status_path(station: str) -> Path:
@@ -71,18 +82,19 @@ def _status_path(station: str) -> Path:
 
 def _claim(station: str) -> IO[str]:
     """A file that is locked for as long as this process holds it. Raises ConfigError where another supervisor does."""
-    file = (runtime_folder(station) / "supervisor.lock").open("a")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise ConfigError(
-            f"station {station!r} has a supervisor already",
-            expected="one supervisor for each station of this user",
-            found="another one that runs",
-            next_step="Stop that one first, or give this station another name.",
-        ) from None
-    return file
+    file = _lock_path(station).open("a")
+    for _ in range(20):  # who asks for the states holds it for a moment
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return file
+        time.sleep(0.02)
+    file.close()
+    raise ConfigError(
+        f"station {station!r} has a supervisor already",
+        expected="one supervisor for each station of this user",
+        found="another one that runs",
+        next_step="Stop that one first, or give this station another name.",
+    )
 
 
 class _Process:
@@ -358,9 +370,10 @@ class Supervisor:
         text = json.dumps(stages)
         if text != self._written:
             partial = self._status_path.with_suffix(".partial")
-            partial.write_text(text)
-            partial.replace(self._status_path)
-            self._written = text
+            with contextlib.suppress(OSError):  # a full disk: written when there is room; who runs is looked after
+                partial.write_text(text)
+                partial.replace(self._status_path)
+                self._written = text
 
     def _end_all(self) -> None:
         processes = [process for post in self._posts for process in (post.active, post.standby) if process is not None]

@@ -33,11 +33,15 @@ class Centring(nn.Module):
 
     @torch.no_grad()
     def follow(self, x: Tensor) -> None:
-        """Update the statistics with the embeddings (P, D) of a training batch."""
+        """Update the statistics with the embeddings (P, D) of a training batch.
+
+        What is no finite number in a batch (half precision overflows) moves nothing: a mean would keep it for ever.
+        """
         if len(x) < 2:
             return
         self.batches += 1
         # A plain average of the first batches, then an exponential one.
         gain = torch.clamp(1.0 / self.batches, min=1 - MOMENTUM)
-        self.mean.lerp_(x.float().mean(dim=0), gain)
-        self.spread.lerp_(x.float().std(dim=0).clamp_min(1e-4), gain)
+        mean, spread = x.float().mean(dim=0), x.float().std(dim=0).clamp_min(1e-4)
+        self.mean.lerp_(mean.where(mean.isfinite(), self.mean), gain)
+        self.spread.lerp_(spread.where(spread.isfinite(), self.spread), gain)

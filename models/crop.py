@@ -6,6 +6,8 @@ crop: {policy: recording, margin: 0.0}   one box around all skeletons of the rec
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,22 @@ def crop_sequence(
     for t, pose in enumerate(poses):
         out[t] = follower.step(pose)
     return out
+
+
+def check_crop(layout: str, crop: Mapping[str, Any]) -> None:
+    """Whether `crop_sequence` takes this policy and these parameters. Raises ValueError that says what is wrong."""
+    for name, value in crop.items():
+        if name == "policy":
+            continue
+        number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
+        if not number or (value == 0 and name in ("grid", "side")):
+            raise ValueError(
+                f"expected a number as {name} of the crop, {'above' if value == 0 else 'at least'} 0, found {value!r}"
+            )
+    try:
+        crop_sequence(np.zeros((1, skeleton.layout(layout).size, 3)), layout, **crop)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
 
 
 def recording_crop(poses: NDArray[np.floating], grid: int = 30, margin: float = 0.0) -> NDArray[np.float32]:

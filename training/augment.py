@@ -39,7 +39,7 @@ class Augmentation:
     pause_p: float = 0.3
     pause_s: tuple[float, float] = (0.3, 2.0)
     idle_p: float = 0.3
-    """The first or last pose held, as if the person waited."""
+    """The first pose held, as if the person waited."""
     subset_p: float = 0.0
     """LA2DS temporal augmentation: a random sorted subset of the frames."""
     noise_p: float = 0.5
@@ -116,6 +116,11 @@ def at_times(poses: Poses, timing: Timing) -> Poses:
 # --- body -----------------------------------------------------------------------------------------------------------
 
 
+_ARM = ("elbow", "wrist", "pinky", "index", "thumb")
+_LEG = ("knee", "ankle", "heel", "foot_index", "big_toe", "small_toe")
+"""Joints of an arm and of a leg beyond its root, in the layouts that have them."""
+
+
 @dataclass(frozen=True)
 class Limbs:
     """Arms and legs of a layout: for each, the joint it turns about and the joints that turn."""
@@ -132,19 +137,16 @@ class Limbs:
             roots = [i for i, name in enumerate(names) if name.endswith("_1")]
             return Limbs(tuple((i, tuple(range(i + 1, i + 4))) for i in roots), ())
 
-        def chain(side: str, *parts: str) -> tuple[int, tuple[int, ...]]:
-            first, *rest = (layout.index(f"{side}_{part}") for part in parts)
-            return first, tuple(rest)
+        def turning(side: str, root: str, *parts: str) -> tuple[int, tuple[int, ...]]:
+            joints = (f"{side}_{part}" for part in parts)
+            return layout.index(f"{side}_{root}"), tuple(layout.index(joint) for joint in joints if joint in names)
 
-        sides = ("left", "right")
+        def limbs(root: str, *parts: str) -> tuple[tuple[int, tuple[int, ...]], ...]:
+            """Of both sides, the whole limb about its root, then what is beyond its first joint about that."""
+            return tuple(turning(side, *chain) for chain in ((root, *parts), parts) for side in ("left", "right"))
+
         lower = tuple(i for i, n in enumerate(names) if any(p in n for p in ("knee", "ankle", "toe", "heel", "foot")))
-        return Limbs(
-            tuple(chain(side, "shoulder", "elbow", "wrist") for side in sides)
-            + tuple(chain(side, "elbow", "wrist") for side in sides),
-            tuple(chain(side, "hip", "knee", "ankle") for side in sides)
-            + tuple(chain(side, "knee", "ankle") for side in sides),
-            lower,
-        )
+        return Limbs(limbs("shoulder", *_ARM), limbs("hip", *_LEG), lower)
 
 
 def body_length(poses: Poses) -> float:

@@ -19,6 +19,7 @@ from torch import Tensor
 from engine.bundle import SHIPPED, open_bundle
 from engine.embedder.pytorch import load_net
 from engine.errors import DataError
+from models.crop import check_crop
 from models.lockstep_net import LockstepNet, NetConfig
 
 FORMAT = 1
@@ -111,6 +112,8 @@ def load_checkpoint(folder: Path | str) -> Checkpoint:
             raise ValueError(f"format {sheet['format']}")
         net = LockstepNet(NetConfig(**sheet["net"]))
         net.load_state_dict(load_file(folder / "model.safetensors"))
+        crop = dict(sheet["crop"])
+        check_crop(net.config.layout, crop)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise DataError(
             f"cannot read the checkpoint {folder}",
@@ -118,7 +121,7 @@ def load_checkpoint(folder: Path | str) -> Checkpoint:
             found=str(error).splitlines()[0] if str(error) else type(error).__name__,
             next_step="Train it again, or name the folder `checkpoint` inside a run.",
         ) from error
-    return Checkpoint(net.eval(), sheet["crop"], sheet.get("training", {}))
+    return Checkpoint(net.eval(), crop, sheet.get("training", {}))
 
 
 def trained_net(source: Path) -> LockstepNet:

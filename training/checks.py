@@ -43,7 +43,7 @@ def check(config: TrainingConfig) -> dict[str, str]:
         fitting(nobody, stations.LAYOUT, network.layout, "a rendered worker")
         actions.add(stations.ACTION)
     if not actions:
-        raise nothing_to_train_on(config.data)
+        raise nothing_to_train_on("no data set and no stations")
     unknown = [name for name in config.batches.emphasis if name not in actions]
     if unknown:
         raise ConfigError(

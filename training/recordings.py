@@ -45,16 +45,16 @@ def load_recordings(config: DataConfig, layout: str, seed: int) -> list[Recordin
     clips, _ = usable_clips(config)
     shares = phase_shares(_dataset(config).select(split="train", labelled=True)) if clips else {}
     for clip in clips:
-        marked = config.phase_labels and clip.phases is not None
+        marked = anchored(clip, shares[clip.action]) if config.phase_labels and clip.phases is not None else None
         poses = fitting(clip.poses, clip.layout, layout, f"clip {clip.id}")
         recordings.append(
             Recording(
                 poses,
                 clip.rate_hz,
                 clip.action,
-                anchored(clip, shares[clip.action]) if marked else np.linspace(0.0, 1.0, len(poses)),
+                np.linspace(0.0, 1.0, len(poses)) if marked is None else marked,
                 trimmed=clip.action not in UNTRIMMED,
-                exact=marked,
+                exact=marked is not None,
                 cyclic=clip.action in CYCLIC,
                 handed=clip.action in HANDED,
             )
@@ -75,28 +75,31 @@ def load_recordings(config: DataConfig, layout: str, seed: int) -> list[Recordin
         ]
         recordings += workers * weight
     if not recordings:
-        raise nothing_to_train_on(config)
+        raise nothing_to_train_on("no data set and no stations")
     return recordings
 
 
-def nothing_to_train_on(config: DataConfig) -> DataError:
+def nothing_to_train_on(found: str, next_step: str = "Correct `data:`.") -> DataError:
     return DataError(
-        "nothing to train on",
-        expected="training clips or rendered stations",
-        found=f"none in {config.format or 'no data set'} for {', '.join(config.actions or ('all actions',))}",
-        next_step="Correct `data:`.",
+        "nothing to train on", expected="training clips or rendered stations", found=found, next_step=next_step
     )
 
 
 def usable_clips(config: DataConfig) -> tuple[list[Clip], dict[str, str]]:
     """The training clips that are asked for, and, by name, what of the data set cannot be used and why.
 
-    Raises DataError: no such data, or no training clip of an action that is asked for.
+    Raises DataError: no such data, no training clip of an action that is asked for, or none that can be used.
     """
     if config.format is None:
         return [], {}
     dataset = _dataset(config)
     training = dataset.select(split="train")
+    if not training:
+        for_tracks = "below `train/`" if config.format == "tracks" else "with the split train"
+        raise nothing_to_train_on(
+            f"{len(dataset.clips)} clips in {config.format}, all of them for validation",
+            f"Put those to learn from {for_tracks}.",
+        )
     there = sorted({clip.action for clip in training})
     lacking = [action for action in config.actions or () if action not in there]
     if lacking:
@@ -113,6 +116,9 @@ def usable_clips(config: DataConfig) -> tuple[list[Clip], dict[str, str]]:
             problems[clip.id] = f"{len(clip.poses)} frames, a training needs {LEAST_FRAMES} of a clip"
         elif not (config.hold_out_tuning and is_tuning(clip)):
             clips.append(clip)
+    if not clips:
+        why = "; ".join(f"{name}: {what}" for name, what in list(problems.items())[:3])
+        raise nothing_to_train_on(f"no usable clip in {config.format}" + (f" ({why})" if why else ""))
     return clips, problems
 
 
@@ -149,11 +155,14 @@ def phase_shares(clips: Sequence[Clip]) -> dict[str, NDArray[np.float64]]:
     return {action: np.mean([s for s in starts if len(s) == most[action]], axis=0) for action, starts in found.items()}
 
 
-def anchored(clip: Clip, shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(T,) progress 0–1 that passes each key event where a typical execution does, even between them."""
+def anchored(clip: Clip, shares: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """(T,) progress 0–1 that passes each key event where a typical execution does, even between them.
+
+    None where the clip has not the phases of one: where in the procedure it is, its labels do not say.
+    """
     starts = _starts(clip)
     if len(starts) != len(shares):
-        return np.linspace(0.0, 1.0, len(clip.poses))
+        return None
     return np.interp(np.arange(len(clip.poses)) + 0.5, starts, shares)
 
 

@@ -47,6 +47,8 @@ from training.recordings import load_recordings
 Report = Callable[[int, dict[str, float]], None]
 """Told the number of steps done and the figures of the last one."""
 LOG_EVERY = 10
+MOST_LEFT_OUT = 25
+"""Steps in a row without a finite loss or gradient: what comes after them would not be learned from either."""
 STATE = Path("resume", "state.safetensors")
 """In a run folder: what is needed to go on."""
 
@@ -54,7 +56,8 @@ STATE = Path("resume", "state.safetensors")
 def train(config: TrainingConfig, folder: Path, *, resume: bool = False, report: Report | None = None) -> Checkpoint:
     """Trains in `folder` and returns the checkpoint that is kept there.
 
-    Raises ConfigError (folder holds another run), DataError (no recordings, resume state unreadable).
+    Raises ConfigError (folder holds another run, losses or weights are no numbers any more), DataError (no recordings,
+    resume state unreadable).
     """
     fabric = _fabric(config.precision)
     fabric.launch()
@@ -93,7 +96,7 @@ def train(config: TrainingConfig, folder: Path, *, resume: bool = False, report:
     average = {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
     first = _restore(folder / STATE, lesson, inner, average) if begun else 0
     running = [buffer for name, buffer in lesson.named_buffers() if name in lesson.state_dict()]
-    started = time.monotonic()
+    started, left_out = time.monotonic(), 0
     with _Log(folder, first, fabric.is_global_zero) as log:
         for step, batch in _ahead(batches, range(first, schedule.steps), fabric.global_rank):
             lr = schedule.lr * _pace(step, schedule.steps, schedule.warmup)
@@ -103,10 +106,14 @@ def train(config: TrainingConfig, folder: Path, *, resume: bool = False, report:
             _seed(config.seed, step, fabric.global_rank)
             parts = model(lambda batch=batch: batch)
             loss = parts["loss"]
+            left_out += 1
             if fabric.all_reduce(torch.isfinite(loss).float(), reduce_op="min"):  # all learn from it or none does
                 fabric.backward(loss)
-                fabric.clip_gradients(model, optimiser, max_norm=schedule.clip)
-                optimiser.step()
+                norm = fabric.clip_gradients(model, optimiser, max_norm=schedule.clip, error_if_nonfinite=False)
+                finite = bool(torch.isfinite(norm))  # type: ignore[arg-type]  # of the averaged gradients: the same in all
+                if finite or config.precision == "16-mixed":  # whose scaler leaves the step out and must know of it
+                    optimiser.step()
+                left_out = 0 if finite else left_out
             optimiser.zero_grad()
             fabric.all_reduce(running)  # in place: the mean over processes, as that of gradients
             _follow(average, net, step >= schedule.average_from * schedule.steps, schedule.average_decay)
@@ -119,10 +126,22 @@ def train(config: TrainingConfig, folder: Path, *, resume: bool = False, report:
                 log.write(done, figures)
                 if report is not None and fabric.is_global_zero:
                     report(done, figures)
-            if fabric.is_global_zero and (done % config.checkpoint_every == 0 or done == schedule.steps):
+            keeping = done % config.checkpoint_every == 0 or done == schedule.steps
+            if left_out == MOST_LEFT_OUT or (keeping and not all(w.isfinite().all() for w in average.values())):
+                raise _diverged(folder, done)
+            if keeping and fabric.is_global_zero:
                 _keep(folder, config, lesson, inner, average, done)
         fabric.barrier()
     return _averaged(config, average, {"steps": schedule.steps})
+
+
+def _diverged(folder: Path, done: int) -> ConfigError:
+    return ConfigError(
+        f"the training in {folder} has diverged",
+        expected="losses and weights that are finite numbers",
+        found=f"none at step {done}; what was kept before stays as it is",
+        next_step="Lower `schedule.lr` or raise `schedule.warmup`; with 16-mixed, try bf16-mixed or 32-true.",
+    )
 
 
 def _fabric(precision: Any) -> Fabric:
@@ -267,7 +286,16 @@ def _refusal(folder: Path, config: TrainingConfig, resume: bool) -> ConfigError 
         return ConfigError(
             f"{folder} holds a run already", next_step="Add --resume to go on with it, or choose another -o."
         )
-    wanted, found = config.model_dump(mode="json"), _as_now(json.loads(settings.read_text("utf-8")).get("config"))
+    try:
+        kept = json.loads(settings.read_text("utf-8"))["config"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return ConfigError(
+            f"cannot read {settings}",
+            expected="the settings of the run, as `lockstep train` wrote them",
+            found=str(error) or type(error).__name__,
+            next_step="Choose another -o.",
+        )
+    wanted, found = config.model_dump(mode="json"), _as_now(kept)
     changed = [key for key in wanted if found.get(key) != wanted[key]]
     if changed:
         return ConfigError(

@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import typer
+from rich.markup import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from engine.errors import LockstepError
 
 Verdict = Literal["ok", "optional", "problem"]
 
@@ -24,24 +27,22 @@ class Finding(NamedTuple):
 def command(
     bundle: Annotated[str | None, typer.Option(help="Bundle to check (default: the shipped one).")] = None,
     station: Annotated[
-        Path | None, typer.Option(help="STATION.yaml: check also its bundle, reference, ports and store.")
+        Path | None, typer.Option(help="STATION.yaml whose bundle, reference, addresses and store to check too.")
     ] = None,
 ) -> None:
     """Exit status 1 if something a station needs is missing."""
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     console = Console()
-    if bundle is None and station is not None:
-        bundle = _bundle_of(station)
+    bundle = bundle or _bundle_of(station)
     sections: list[tuple[str, Callable[[], list[Finding]]]] = [
         ("This machine", _machine),
         ("Live path", _live_path),
         ("Runtimes, best first", lambda: _runtimes(bundle)),
         ("Model", lambda: _model(bundle)),
         ("Cameras", _cameras),
-        ("Station" if station else "Bus and store", lambda: _bus_and_store(station, bundle)),
+        ("Bus and store", lambda: _bus_and_store(station)),
         ("More", _extras),
     ]
     marks = {"ok": "[green]✓[/]", "optional": "[dim]–[/]", "problem": "[red]✗[/]"}
@@ -61,11 +62,21 @@ def command(
     console.print(table, highlight=False)
     if problems:
         console.print(
-            f"[red]{problems} thing{'s' if problems > 1 else ''} a station needs {'are' if problems > 1 else 'is'} missing.[/]"
+            f"[red]{problems} thing{'s' if problems > 1 else ''} a station needs {'are' if problems > 1 else 'is'} missing or wrong.[/]"
         )
         raise typer.Exit(1)
     next_step = f"lockstep run {escape(str(station))}" if station else "lockstep demo"
     console.print(f"[green]Everything a station needs is here.[/] Try: {next_step}", soft_wrap=True)
+
+
+def _bundle_of(station: Path | None) -> str | None:
+    from engine.config import load_station
+    from engine.errors import LockstepError
+
+    try:
+        return load_station(station).bundle if station is not None else None
+    except LockstepError:  # said under "Bus and store"
+        return None
 
 
 def _machine() -> list[Finding]:
@@ -197,97 +208,112 @@ def _readable(device: Path) -> bool:
     return os.access(device, os.R_OK | os.W_OK)
 
 
-def _bundle_of(station: Path) -> str | None:
-    from engine.config import load_station
-    from engine.errors import LockstepError
-
-    try:
-        return load_station(station).bundle
-    except LockstepError:  # said under "Station"
-        return None
-
-
-def _bus_and_store(station: Path | None, bundle: str | None) -> list[Finding]:
-    from engine.config import BusConfig, load_station
-    from engine.errors import LockstepError
+def _bus_and_store(station: Path | None) -> list[Finding]:
+    from engine.config import BusConfig
 
     if station is None:
         return [_port(address) for address in (BusConfig().publish, BusConfig().requests) if address] + [
             _writable(Path.cwd())
         ]
+    from engine.bundle import open_bundle
+    from engine.config import load_station
+    from engine.errors import LockstepError
+    from engine.redact import redact
+    from engine.reference import Reference
+    from engine.security import Access, own_key
+    from engine.sources.opening import is_live, open_reader
+
     try:
         config = load_station(station)
     except LockstepError as error:
-        return [Finding("problem", str(station), str(error))]
-    findings = [_port(address) for address in (config.bus.publish, config.bus.requests) if address]
-    findings.append(_reference(Path(config.reference), bundle))
+        return [_refused(str(station), error)]
+    bus = config.bus
+
+    def reference() -> str:
+        Reference.load(config.reference).check_bundle(open_bundle(config.bundle))
+        return str(config.reference)
+
+    def access() -> str:
+        for address in filter(None, (bus.publish, bus.requests)):
+            Access(bus.keys, bus.insecure).check(address)
+        if bus.keys is None:
+            return "no keys"
+        own_key(bus.keys)
+        return f"keys in {bus.keys}"
+
+    def source() -> str:
+        if is_live(config.source.open):  # perhaps in use by the station itself
+            return f"{redact(config.source.open)}, not tried"
+        open_reader(config.source.open).close()
+        return config.source.open
+
+    checks = {"reference": reference, "access": access, "source": source}
+    findings = [_port(address) for address in (bus.publish, bus.requests) if address]
+    if config.health.address is not None:
+        findings.append(_port(f"tcp://{config.health.address}"))
+    for what, check in checks.items():
+        try:
+            findings.append(Finding("ok", what, escape(check())))
+        except LockstepError as error:
+            findings.append(_refused(what, error))
     return [*findings, _store(config.store.url or "sqlite://")]
 
 
-def _reference(path: Path, bundle: str | None) -> Finding:
-    from engine.bundle import open_bundle
-    from engine.errors import BundleError, LockstepError
-    from engine.reference import Reference
-
-    if not path.is_file():
-        return Finding("problem", "reference", f"no file at {path}", "lockstep reference build DEMO -o FILE")
-    try:
-        reference = Reference.load(path)
-        reference.check_bundle(open_bundle(bundle))
-    except BundleError:  # said under "Model"
-        return Finding("optional", "reference", f"{path}: not compared with the bundle, which cannot be opened")
-    except LockstepError as error:
-        return Finding("problem", "reference", f"{error.problem}: {error.found}", error.next_step)
-    phases = len(reference.info.phases)
-    return Finding(
-        "ok", "reference", f"{path}: {phases} phase{'' if phases == 1 else 's'}, {reference.duration_s:.1f} s"
-    )
-
-
-def _store(url: str) -> Finding:
-    """Where it would be written; nothing is made, and no server is asked."""
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    from engine.redact import redact
-
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        return Finding("problem", "store", f"no SQLAlchemy URL: {redact(url)}", "correct store.url")
-    if parsed.get_backend_name() != "sqlite":
-        return Finding("optional", "store", f"{redact(url)}, tried when the station starts")
-    return _writable(Path(parsed.database or ".").resolve().parent)
+def _refused(what: str, error: LockstepError) -> Finding:
+    return Finding("problem", escape(what), escape(str(error)))
 
 
 def _port(address: str) -> Finding:
+    """Whether a station could bind it now."""
+    import errno
     import socket
     from urllib.parse import urlsplit
 
     where = urlsplit(address)
-    if where.scheme != "tcp" or where.port is None:
-        return Finding("ok", "bus", address)
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((where.hostname or "127.0.0.1", where.port))
-        except OSError as error:
-            return Finding(
-                "optional",
-                "bus",
-                f"{address}: {error.strerror}",
-                "another station may be running there: lockstep watch",
-            )
-    return Finding("ok", "bus", f"{address} is free")
+    if where.scheme != "tcp" or where.netloc.endswith(":*"):
+        return Finding("ok", "address", escape(address))
+    try:
+        host, port = where.hostname or "", where.port or 0
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("" if host == "*" else host, port))
+    except (OSError, ValueError) as error:
+        found = f"{address}: {getattr(error, 'strerror', None) or error}"
+        if getattr(error, "errno", None) == errno.EADDRINUSE:
+            return Finding("optional", "address", escape(found), "another station may be running there: lockstep watch")
+        return Finding("problem", "address", escape(found), "give it an address of this machine that is free")
+    return Finding("ok", "address", escape(f"{address} is free"))
+
+
+def _store(url: str) -> Finding:
+    import sqlalchemy as sa
+
+    from engine.errors import LockstepError
+    from engine.redact import redact
+    from engine.store import Store
+
+    try:
+        parsed = sa.make_url(url)
+        if parsed.get_backend_name() == "sqlite" and parsed.database:
+            return _writable(Path(parsed.database).resolve().parent)
+        Store(url).close()  # a server is asked to do what a station will ask of it
+    except LockstepError as error:
+        return _refused("store", error)
+    except sa.exc.ArgumentError:
+        return Finding("problem", "store", escape(f"{redact(url)} is no URL of a database"), "set store.url")
+    return Finding("ok", "store", escape(redact(url)))
 
 
 def _writable(folder: Path) -> Finding:
     import os
     import shutil
 
+    if not folder.is_dir():
+        return Finding("problem", "store", escape(f"there is no folder {folder}"), "make it, or set store.url")
     free_gb = shutil.disk_usage(folder).free / 1e9
     if not os.access(folder, os.W_OK):
         return Finding(
-            "problem", "store", f"{folder} is not writable", "run from a folder of your own, or set store.url"
+            "problem", "store", escape(f"{folder} is not writable"), "run from a folder of your own, or set store.url"
         )
-    return Finding("ok" if free_gb > 1 else "problem", "store", f"{folder} is writable, {free_gb:.0f} GB free")
+    return Finding("ok" if free_gb > 1 else "problem", "store", escape(f"{folder} is writable, {free_gb:.0f} GB free"))

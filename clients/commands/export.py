@@ -18,7 +18,8 @@ def command(
         typer.Option(help="bundle: from a checkpoint. onnx: a bundle in another precision. tensorrt…: an engine."),
     ] = "bundle",
     precision: Annotated[
-        Literal["fp32", "fp16", "bf16"], typer.Option(help="Of the matrix products; norms and softmax stay fp32.")
+        Literal["fp32", "fp16", "bf16"],
+        typer.Option(help="With --to onnx or an engine: of the matrix products; norms and softmax stay fp32."),
     ] = "fp32",
     gpu: Annotated[
         str | None,
@@ -38,6 +39,18 @@ def command(
     """Ends with status 2, naming the gate, if what was exported does not compute what it was made from."""
     from rich.console import Console
 
+    from engine.errors import ConfigError
+
+    if to == "bundle" and precision != "fp32":
+        raise ConfigError(
+            f"a checkpoint becomes an fp32 bundle, not {precision}",
+            expected="--to bundle without --precision",
+            next_step=f"Export it, then: lockstep export BUNDLE --to onnx --precision {precision} -o FOLDER",
+        )
+    if gpu is not None and not to.startswith("tensorrt"):
+        raise ConfigError(
+            "--gpu is for engines", expected="--to tensorrt-rtx", found=f"--to {to}", next_step="Leave --gpu out."
+        )
     console = Console()
     if to == "bundle":
         _checkpoint_to_bundle(console, Path(model), output, name, data)

@@ -10,7 +10,9 @@ import typer
 
 def command(
     station: Annotated[Path, typer.Argument(help="STATION.yaml.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The recording, about 10 MB an hour.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The recording, some 60 MB an hour at 30 frames per second.")
+    ],
     video: Annotated[
         Path | None, typer.Option(help="Keep the pictures too, as a video file; refused in privacy mode.")
     ] = None,

@@ -62,13 +62,19 @@ def status(station: Station) -> None:
 def _one(stage: str) -> None:
     @app.command(stage, help=f"Run the {stage} stage alone, here; the others elsewhere.")
     def command(station: Station) -> None:
+        import signal
+        import sys
+
         from engine.config import load_station
         from engine.logs import log_to_stderr
         from engine.stages import prepare
 
         config = load_station(station)
         log_to_stderr(json_lines=config.health.json_logs, stage=stage)
-        prepare(stage, config)(lambda: None)
+        run = prepare(stage, config)
+        # From now on there is something to put in order: shared memory has a name, and would outlive this process.
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+        run(lambda: None)
 
 
 for _stage in ("capture", "pose", "align", "publish"):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from engine.bundle import Bundle
 from engine.embedder.base import Arrays
 from engine.errors import BundleError
+from models import skeleton
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -96,10 +97,19 @@ class OnnxLanes:
 def open_session(bundle: Bundle, providers: list[Provider]) -> ort.InferenceSession:
     """Of the step graph. Raises BundleError if it cannot be loaded or is not the one described."""
     session = open_graph(bundle, bundle.info.step_file, providers)
-    state = [tensor.name for tensor in bundle.info.state]
-    wanted = [["keypoints", *state], ["embedding", *(f"next_{name}" for name in state)]]
-    found = [[node.name for node in nodes] for nodes in (session.get_inputs(), session.get_outputs())]
-    if [sorted(names) for names in wanted] != [sorted(names) for names in found]:
+    info = bundle.info
+    state = {tensor.name: list(tensor.shape) for tensor in info.state}
+    wanted = (
+        {"keypoints": [skeleton.layout(info.layout).size, 3], **state},
+        {
+            "embedding": [info.embedding_dim],
+            **{f"next_{name}": shape for name, shape in state.items()},
+        },
+    )
+    found = tuple(
+        {node.name: node.shape[1:] for node in nodes} for nodes in (session.get_inputs(), session.get_outputs())
+    )
+    if wanted != found:
         raise BundleError(
             f"{bundle.step_path} is not the graph that bundle.json describes",
             expected=f"inputs {wanted[0]}, outputs {wanted[1]}",

@@ -62,8 +62,9 @@ class StreamWatch:
         if self.is_silent:
             self.is_silent = False
             self._changed_s, self._frozen = frame.time_s, False
-            self._measure_size(frame)
-            return StreamNotice("stream_back", "frames come again", frame.time_s)
+            changed = self._measure_size(frame)
+            reason = f"frames come again, {changed.reason}" if changed else "frames come again"
+            return StreamNotice("stream_back", reason, frame.time_s)
         notice = self._measure_size(frame)
         if self._camera:
             notice = notice or self._measure_change(frame) or self._measure_rate(frame)

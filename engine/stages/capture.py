@@ -12,6 +12,7 @@ from engine.config import StationConfig
 from engine.links.items import Item
 from engine.links.outlet import Outlet
 from engine.shared_frames import SharedFrames
+from engine.sources.opening import is_live, open_reader
 from engine.stages.frames import Array, Frames, Live, Payload, Recording, relay
 from engine.stages.wiring import Beat, Run, access, address, recording_stream, supervised
 
@@ -20,6 +21,8 @@ RECORDED_FRAMES = 8
 
 
 def prepare(config: StationConfig) -> Run:
+    check_source(config)
+
     def run(beat: Beat) -> None:
         where, recording = address(config, "frames"), recording_stream(config)
         with ExitStack() as stack:
@@ -43,6 +46,12 @@ def prepare(config: StationConfig) -> Run:
             relay(frames, outlet, pass_on, beat)
 
     return run
+
+
+def check_source(config: StationConfig) -> None:
+    """Raises SourceError for a recording that cannot be read. A camera may come later; a file that is not there will not."""
+    if not is_live(config.source.open):
+        open_reader(config.source.open).close()
 
 
 def captured(config: StationConfig, beat: Beat, memory: SharedFrames | None = None) -> Frames:

@@ -16,7 +16,7 @@ from engine.pose.locating import Locator
 from engine.pose.opening import open_estimator
 from engine.pose.selection import region
 from engine.sources.base import Frame
-from engine.stages.capture import captured
+from engine.stages.capture import captured, check_source
 from engine.stages.frames import Array, Payload, Received, relay
 from engine.stages.wiring import Beat, Run, access, address, recording_stream, supervised
 
@@ -27,6 +27,8 @@ LEAD = 1
 
 
 def prepare(config: StationConfig) -> Run:
+    if config.privacy:
+        check_source(config)
     layout = open_bundle(config.bundle).info.layout
     area = region(config.pose.region) if config.pose.region is not None else None
     # A track brings its poses along: nothing to load.

@@ -31,7 +31,8 @@ def truth():
 
 
 def python(*arguments):
-    command = [sys.executable, "-m", *map(str, arguments)]
+    # A shell that starts the suite in the background has it, and all its children, ignore Ctrl-C.
+    command = ["env", "--default-signal=INT", sys.executable, "-m", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

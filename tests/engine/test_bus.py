@@ -7,7 +7,7 @@ import pytest
 import zmq
 
 from engine.bus import Publisher
-from engine.errors import BusError
+from engine.errors import BusError, StoreError
 from engine.journal import Journal
 from engine.messages import Event, Hello, PhaseInfo, State
 from engine.store import Store
@@ -117,6 +117,20 @@ def test_a_station_with_a_new_store_counts_anew_and_the_subscriber_follows(tmp_p
             assert seqs(heard(bus, lambda m: len(seqs(m)) >= 2)) == [1, 2]
 
 
+def test_a_subscriber_restarted_after_its_station_got_a_new_store_hears_all_of_that_one(tmp_path):
+    with Publisher(Journal("bench", Store("sqlite://")), ANY, ANY) as first, listen(first, since=1) as bus:
+        tell(first, 3)
+        heard(bus, lambda m: len(seqs(m)) >= 3 and bus.heartbeat)
+        kept = {"since": bus.last_seq + 1, "log": bus.log}
+    with Publisher(Journal("bench", Store("sqlite://")), ANY, ANY) as second, listen(second, **kept) as bus:
+        tell(second, 5)  # the fourth has the number that was wanted of the old one
+        assert seqs(heard(bus, lambda m: len(seqs(m)) >= 5)) == [1, 2, 3, 4, 5]
+        kept = {"since": bus.last_seq + 1, "log": bus.log}
+        with listen(second, **kept) as same:
+            tell(second, 1)
+            assert seqs(heard(same, seqs)) == [6]
+
+
 def test_what_retention_took_is_counted_as_lost_not_waited_for(station):
     tell(station, 10)
     station.journal.store.forget(older_than_s=1.0)  # the drafts are of 1970
@@ -141,6 +155,21 @@ def test_a_phase_is_confirmed_from_outside(station):
         with pytest.raises(BusError, match="no such phase"):
             bus.confirm("paint")
     assert station.confirmations() == ["place"] and station.confirmations() == []
+
+
+def test_a_confirmation_is_not_answered_by_what_else_was_asked(station, monkeypatch):
+    def unreadable(*_):
+        raise StoreError("cannot read")
+
+    tell(station, 1)
+    monkeypatch.setattr(station.journal.store, "messages", unreadable)
+    with listen(station, since=1) as bus:  # it asks for the first event twice a second, in vain
+        heard(bus, lambda m: bus.heartbeat)
+        for _ in range(40):
+            bus.update(0)
+            bus.confirm("pick", timeout_s=10)
+            time.sleep(0.05)
+    assert station.confirmations() == ["pick"] * 40
 
 
 def test_a_client_without_our_code_decodes_the_bus_with_plain_msgpack_and_pyzmq(station):

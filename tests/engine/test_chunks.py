@@ -79,7 +79,7 @@ def told(steps) -> list:
     return [replace(step, tick=(step.tick.index, step.tick.time_s, step.tick.dt_s, step.tick.seen)) for step in steps]
 
 
-@examples(6)
+@examples(4)
 @given(camera=cameras, cuts=st.lists(st.floats(0.0, 1.0), min_size=1, max_size=6))
 def test_pieces_between_which_it_is_saved_and_restored_tell_what_the_whole_does(
     tiny_bundle, reference, recording, camera, cuts
@@ -102,7 +102,7 @@ def test_pieces_between_which_it_is_saved_and_restored_tell_what_the_whole_does(
     }
 
 
-@examples(4)
+@examples(3)
 @given(camera=cameras)
 def test_the_embeddings_of_ticks_as_they_come_are_those_of_the_whole_recording(tiny_bundle, recording, camera):
     times_s, poses = camera(*recording)

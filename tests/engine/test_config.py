@@ -4,6 +4,7 @@ import pytest
 
 from engine.config import load_station, station_from_options
 from engine.errors import ConfigError
+from engine.store import Store
 
 
 def write(tmp_path, text):
@@ -17,6 +18,16 @@ def test_the_least_a_station_needs_is_a_reference(tmp_path):
     assert config.reference == tmp_path / "my.ref"
     assert config.store.url == f"sqlite:///{tmp_path}/station.db"
     assert config.bus.publish == "tcp://127.0.0.1:5560"
+
+
+def test_a_store_beside_the_yaml_is_there_and_nowhere_else(tmp_path):
+    strange = tmp_path / "100% é #1 [x]; y & z"
+    strange.mkdir()
+    with Store(load_station(write(strange, "reference: my.ref\n")).store.url):
+        assert (strange / "station.db").is_file()
+    (tmp_path / "what?").mkdir()
+    with pytest.raises(ConfigError, match="question mark"):
+        load_station(write(tmp_path / "what?", "reference: my.ref\n"))
 
 
 def test_files_named_in_the_yaml_are_found_beside_it(tmp_path):

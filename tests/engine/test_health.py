@@ -1,11 +1,17 @@
 """What machines ask a station: is it well, and how fast is it?"""
 
 import json
+import socket
+import sqlite3
+import struct
+import time
 import urllib.error
 import urllib.request
 
 import pytest
+import sqlalchemy as sa
 
+from engine import tables
 from engine.errors import ConfigError, StoreError
 from engine.health import Health
 from engine.journal import Journal
@@ -80,3 +86,39 @@ def test_other_paths_are_not_answered(journal):
 def test_an_address_that_cannot_be_bound_is_one_clear_line(journal, address):
     with pytest.raises(ConfigError, match=r"health\.address"):
         Health(address, journal)
+
+
+def test_a_locked_store_holds_up_no_state_and_gets_its_row_once_it_is_free(tmp_path):
+    path = tmp_path / "events.db"
+    with Store(f"sqlite:///{path}") as store, Health("127.0.0.1:0", Journal("bench", store)) as health:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")  # for less time than a writer waits: who had waited here would fail
+        health.state(state())
+        other.execute("ROLLBACK")
+        other.close()
+        deadline = time.monotonic() + 20
+        while not (rows := store.read(sa.select(tables.HEALTH))):
+            assert time.monotonic() < deadline, "the row was given up"
+            time.sleep(0.02)
+        assert rows[0].status == "on_task"
+
+
+def test_a_client_that_goes_away_leaves_no_traceback(journal, capfd):
+    with Health("127.0.0.1:0", journal) as health:
+        host, port = health.address.split(":")
+        for sent in (b"GET /metrics HTTP/1.1\r\n\r\n", b"GET /met", b"\x00\xff\r\n\r\n", b""):
+            with socket.create_connection((host, int(port))) as client:
+                client.sendall(sent)
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, not an end
+        for _ in range(5):  # meanwhile those were served
+            assert get(health, "/healthz")[0] == 200
+    assert capfd.readouterr().err == ""
+
+
+def test_an_ipv6_address_is_served_too(journal):
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("no IPv6 here")
+    with Health("[::1]:0", journal) as health:
+        assert get(health, "/healthz")[0] == 200

@@ -64,4 +64,5 @@ def test_a_full_disk_ends_the_recording_not_the_station():
     recorder = recording.Recorder(Path("/dev/full"), HEAD)
     for i in range(2000):
         recorder.pose(Frame(i, i / 30, None), np.ones((13, 3), np.float32))
+    recorder.close()
     assert "space" in recorder.trouble

@@ -110,6 +110,22 @@ def test_a_revoked_client_is_out_though_it_was_connected_and_the_others_stay(sta
             friend.update(0.1)
 
 
+def test_while_the_key_folder_is_away_nobody_is_let_in_and_everybody_is_again_once_it_is_back(station, keys):
+    with listen(station, keys, "friend") as bus:
+        assert hears(bus, 10)
+        with listen(station, keys, "friend") as newcomer:
+            (keys / "station").rename(keys / "away")
+            deadline = time.monotonic() + 10
+            while station._members:  # those who were in are out
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            newcomer.update(1.0)
+            (keys / "away").rename(keys / "station")
+            assert hears(bus, 20)
+        with listen(station, keys, "friend") as later:
+            assert hears(later, 10)
+
+
 @pytest.mark.parametrize(
     "address",
     ["tcp://*:5599", "tcp://0.0.0.0:5599", "tcp://[::]:5599", "tcp://127.0.0.1.example.com:5599", "tcp://eth0:5599"],
@@ -134,6 +150,12 @@ def test_the_secret_key_is_for_its_owner_only_and_keys_are_never_overwritten(tmp
     assert stat.S_IMODE((tmp_path / "k" / "secret.key").stat().st_mode) == 0o600
     with pytest.raises(BusError, match="already"):
         security.new_keys(tmp_path / "k")
+
+
+def test_a_public_key_is_no_option_on_a_command_line(tmp_path, monkeypatch):
+    pairs = iter([(b"-" * 40, b"s" * 40), zmq.curve_keypair()])
+    monkeypatch.setattr(zmq, "curve_keypair", lambda: next(pairs))
+    assert not security.new_keys(tmp_path / "keys").startswith("-")
 
 
 def test_broken_missing_and_strange_keys_are_one_clear_line(keys, tmp_path):

@@ -6,6 +6,8 @@ import socket
 import sqlite3
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -183,3 +185,38 @@ def test_a_store_of_version_1_is_lifted_with_all_that_it_holds(tmp_path):
             (phase,) = store.read(sa.select(tables.PHASES))  # its event, as it was then, says `dwell_s`
             assert (phase.seq, phase.phase, phase.duration_s) == (6, "pick", 2.5)
             assert store.read(sa.select(tables.HEALTH)) == []
+
+
+def test_a_store_whose_creation_was_cut_off_is_created_by_whoever_opens_it_next(tmp_path, monkeypatch):
+    url = f"sqlite:///{tmp_path}/s.db"
+    create_all = tables.METADATA.create_all
+
+    def cut_off(connection):
+        create_all(connection)
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tables.METADATA, "create_all", cut_off)
+        with pytest.raises(StoreError, match="disk full"):
+            Store(url)
+    with closing(sqlite3.connect(tmp_path / "s.db")) as file:
+        assert file.execute("SELECT name FROM sqlite_master").fetchall() == []  # all or nothing
+    with Store(url) as store:
+        assert store.bounds("bench") == (1, 0)
+
+
+def test_a_database_of_something_else_is_refused(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "other.db")) as file, file:
+        file.execute("CREATE TABLE meta (key TEXT, value TEXT)")
+        file.execute("INSERT INTO meta VALUES ('made_by', 'somebody else')")
+    with pytest.raises(StoreError, match="not a store of Lockstep"):
+        Store(f"sqlite:///{tmp_path}/other.db")
+
+
+def test_of_several_that_open_a_new_store_at_once_one_makes_it(tmp_path):
+    def identity(_):
+        with Store(f"sqlite:///{tmp_path}/s.db") as store:
+            return store.identity
+
+    with ThreadPoolExecutor(8) as several:
+        assert len(set(several.map(identity, range(8)))) == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -182,10 +184,10 @@ def test_a_bundle_never_overwrites_a_folder_that_is_none(tiny_bundle, tmp_path) 
 
 
 def test_a_bundle_exported_again_keeps_its_card(tiny_bundle, tmp_path) -> None:
-    net, folder = load_net(tiny_bundle), tmp_path / "again"
-    write_bundle(net, folder, name="again", crop={})
+    folder = tmp_path / "again"
+    shutil.copytree(tiny_bundle.folder, folder)
     (folder / "README.md").write_text("# again")
-    write_bundle(net, folder, name="again", crop={})
+    write_bundle(load_net(tiny_bundle), folder, name="again", crop={})
     assert (folder / "README.md").read_text() == "# again"
 
 

@@ -134,6 +134,7 @@ def test_the_stages_of_a_supervisor_that_is_killed_end_and_the_next_one_goes_on(
     live.process.kill()
     live.process.wait()
     ear.until(lambda: all(map(ended, processes)), "stages outlive their supervisor")
+    assert live.stages() == {}  # nobody runs, whatever it has left behind
     live.supervise()
     known = len(ear.events)
     ear.until(lambda: len(ear.events) > known, "no events any more")

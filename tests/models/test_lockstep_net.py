@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from models.centring import Centring
 from models.lockstep_net import LockstepNet, NetConfig
 
 SMALL = {
@@ -119,3 +120,18 @@ def test_embeddings_have_unit_length_even_for_nobody():
 def test_contradictions_in_the_configuration_are_refused(changes):
     with pytest.raises(ValueError):
         NetConfig(**changes)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_one_batch_that_overflowed_does_not_spoil_what_embeddings_are_measured_from(value):
+    centring = Centring(3)
+    torch.manual_seed(0)
+    batch = torch.randn(50, 3)
+    centring.follow(batch)
+    mean, spread = centring.mean.clone(), centring.spread.clone()
+    overflowed = batch.clone()
+    overflowed[7, 1] = value
+    centring.follow(overflowed)
+    assert torch.isfinite(centring(batch)).all()
+    assert (centring.mean[1], centring.spread[1]) == (mean[1], spread[1])
+    torch.testing.assert_close(centring.mean[[0, 2]], mean[[0, 2]])

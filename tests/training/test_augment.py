@@ -243,3 +243,27 @@ def test_limbs_of_a_layout_name_joints_it_has(layout):
     for root, joints in limbs.arms + limbs.legs:
         assert root not in joints
         assert max(root, *joints) < skeleton.layout(layout).size
+
+
+@pytest.mark.parametrize("name", skeleton.LAYOUTS)
+def test_a_turned_limb_takes_along_what_hangs_on_it_so_no_bone_changes_its_length(name):
+    layout = skeleton.layout(name)
+    limbs = Limbs.of(layout)
+    pose = np.ones((1, layout.size, 3), np.float32)
+    pose[..., :2] = generator().uniform(0, 200, (layout.size, 2))
+
+    def lengths(poses: np.ndarray) -> list[float]:
+        return [float(np.linalg.norm(poses[0, a, :2] - poses[0, b, :2])) for a, b in layout.limbs]
+
+    for root, joints in limbs.arms + limbs.legs:
+        turned = augment.rotated_limb(pose, root, joints, 0.5)
+        np.testing.assert_allclose(lengths(turned), lengths(pose), rtol=1e-4)
+        assert not np.array_equal(turned, pose)
+
+
+def test_toes_belong_to_a_leg_though_no_bone_is_drawn_to_them():
+    layout = skeleton.layout("halpe26")
+    _, left = Limbs.of(layout).legs[0]
+    assert {layout.joints[k] for k in left} == {
+        f"left_{part}" for part in ("knee", "ankle", "heel", "big_toe", "small_toe")
+    }

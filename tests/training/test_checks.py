@@ -14,6 +14,7 @@ pytest.importorskip("torch")
 
 from clients.cli import main
 from engine.errors import ConfigError, DataError
+from engine.pose.track import PoseTrack
 from models.lockstep_net import LockstepNet
 from training.checkpoint import begin_from
 from training.checks import SHOWN, check, in_words
@@ -59,8 +60,26 @@ def test_an_action_without_training_clips_is_refused(data: Path) -> None:
 
 
 def test_data_without_anything_to_train_on_are_refused(data: Path) -> None:
-    with pytest.raises(DataError, match=r"nothing to train on: .*, found none in no data set"):
+    with pytest.raises(DataError, match=r"nothing to train on: .*, found no data set and no stations"):
         check(settings(data, data={"format": None}))
+
+
+@pytest.mark.parametrize(
+    ("places", "frames", "says"),
+    [
+        (["val/lift/a", "val/lift/b"], 24, "2 clips in tracks, all of them for validation.*below `train/`"),
+        (["train/lift/a", "train/lift/b"], 5, r"no usable clip in tracks \(train/lift/a: 5 frames"),
+    ],
+)
+def test_own_recordings_none_of_which_can_be_learned_from_are_refused_with_the_reason(
+    tmp_path: Path, places: list[str], frames: int, says: str
+) -> None:
+    for place in places:
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        poses, times_s = np.ones((frames, 13, 3), np.float32), np.arange(frames) / 30
+        PoseTrack(poses, times_s, "body13", (640, 480)).save(tmp_path / f"{place}.npz")
+    with pytest.raises(DataError, match=says):
+        check(settings(tmp_path, data={"format": "tracks", "folder": str(tmp_path)}))
 
 
 def test_emphasis_on_an_action_that_is_not_trained_on_is_refused(data: Path) -> None:

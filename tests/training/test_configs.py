@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from training.checkpoint import load_checkpoint
+from training.checks import check
 from training.config import TrainingConfig, load_training
+from training.evaluate.ablation import load_ablation, variant_training
 from training.trainer import train
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -30,3 +32,11 @@ def test_a_small_version_of_a_shipped_configuration_trains(file, tmp_path):
     net = load_checkpoint(tmp_path / "run" / "checkpoint").net
     assert all(torch.isfinite(tensor).all() for tensor in net.state_dict().values())
     assert net.config.temporal == small.network().temporal
+
+
+@pytest.mark.parametrize("file", sorted((CONFIGS / "ablations").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_variant_of_a_shipped_table_can_be_trained_on_penn_action(file, data_folder, monkeypatch):
+    monkeypatch.setenv("LOCKSTEP_DATA", str(data_folder))
+    config, base = load_ablation(file)
+    for name, changes in config.variants.items():
+        check(variant_training(base, {**config.changes, **changes}, name, 0, None))

@@ -122,6 +122,19 @@ def test_whoever_is_faster_at_first_is_laid_along_the_directions_as_they_are_not
     assert float(by_paths) < float(by_shares)
 
 
+@pytest.mark.parametrize("first_exact", [True, False])
+def test_exact_progress_is_never_laid_along_a_path_whoever_else_is_in_the_batch(first_exact):
+    """Two people, of whom only one has exact progress and shows something else there than the directions say."""
+    known = ticks(streams=2, length=40)
+    true = known.progress.clone()
+    odd = 0 if first_exact else 1
+    true[odd] = known.progress[odd] ** 0.75
+    z = aligned(dataclasses.replace(known, progress=true))
+    both = dataclasses.replace(known, exact=torch.tensor([first_exact, not first_exact]))
+    alone = learned(known)(z, both)
+    assert float(learned(known, band=0.2, settle=0)(z, both)) == pytest.approx(float(alone), rel=0.02)
+
+
 @examples(40)
 @given(seed=st.integers(0, 10_000), band=st.floats(0.05, 0.5), executions=st.integers(1, 3))
 def test_a_path_stays_in_its_band_and_never_goes_back_within_an_execution(seed, band, executions):

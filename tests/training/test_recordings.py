@@ -30,13 +30,20 @@ def test_a_key_event_is_passed_where_a_typical_execution_passes_it() -> None:
     np.testing.assert_allclose(shares, [0, 0.5, 1])
     for one, event in ((EARLY, 5), (LATE, 15)):
         progress = anchored(one, shares)
-        assert progress[event - 1] < 0.5 < progress[event]
+        assert progress is not None and progress[event - 1] < 0.5 < progress[event]
         assert (np.diff(progress) > 0).all() and 0 < progress[0] < progress[-1] < 1
 
 
-def test_a_clip_that_lacks_a_phase_keeps_equal_shares() -> None:
-    shares = phase_shares([EARLY, LATE])["lift"]
-    np.testing.assert_allclose(anchored(clip("short", [1] * 20), shares), np.linspace(0, 1, 20))
+def test_a_clip_that_lacks_a_phase_keeps_equal_shares_and_they_do_not_pass_for_truth(tmp_path: Path) -> None:
+    np.savez(tmp_path / "keypoints.npz", early=EARLY.poses, late=LATE.poses, short=EARLY.poses)
+    np.savez(tmp_path / "phases.npz", early=EARLY.phases, late=LATE.phases, short=np.ones(20, np.int64))  # type: ignore[arg-type]
+    rows = [f"{name},lift,train" for name in ("early", "late", "short")]
+    (tmp_path / "index.csv").write_text("\n".join(["id,action,split", *rows]) + "\n")
+    config = DataConfig(format="penn", folder=tmp_path, phase_labels=True)
+    *marked, short = load_recordings(config, "body13", 0)
+    assert [recording.exact for recording in (*marked, short)] == [True, True, False]
+    np.testing.assert_allclose(short.progress, np.linspace(0, 1, 20))
+    assert anchored(clip("short", [1] * 20), phase_shares([EARLY, LATE])["lift"]) is None
 
 
 @pytest.mark.parametrize("phase_labels", [False, True])

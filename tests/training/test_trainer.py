@@ -18,9 +18,10 @@ from clients.commands.train import command
 from engine.bundle import open_bundle
 from engine.errors import ConfigError, DataError
 from models.lockstep_net import LockstepNet, NetConfig
-from training.checkpoint import begin_from, load_checkpoint, mean_of
+from training.checkpoint import Checkpoint, begin_from, load_checkpoint, mean_of, save_checkpoint
 from training.config import TrainingConfig, load_training
 from training.objectives import OBJECTIVES
+from training.objectives.weighted import PURE
 from training.packing import Packed
 from training.recordings import load_recordings
 from training.trainer import train
@@ -128,6 +129,41 @@ def test_a_run_interrupted_before_its_first_checkpoint_begins_again(tmp_path):
     train(config(), tmp_path / "parts", resume=True)
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
     assert [line["step"] for line in metrics(tmp_path / "parts")] == [1, 2, 3, 4]
+
+
+def test_a_training_that_diverges_says_so_and_keeps_no_weights_that_are_no_numbers(tmp_path):
+    settings = config(schedule={"steps": 40, "warmup": 0, "lr": 1e30}, checkpoint_every=1)
+    with pytest.raises(ConfigError, match=r"diverged.*schedule\.lr"):
+        train(settings, tmp_path)
+    for state in tmp_path.rglob("*.safetensors"):
+        assert all(np.isfinite(tensor.float()).all() for tensor in load_file(state).values()), state
+
+
+def test_a_training_whose_every_loss_is_no_number_ends_long_before_its_last_step(tmp_path, monkeypatch):
+    monkeypatch.setitem(PURE, "tcc", lambda z, ticks: z.sum() * torch.nan)
+    settings = config(objectives=[{"name": "tcc"}], schedule={"steps": 10_000, "warmup": 1}, checkpoint_every=10_000)
+    with pytest.raises(ConfigError, match="diverged"):
+        train(settings, tmp_path)
+    assert not (tmp_path / "checkpoint").exists()
+
+
+def test_a_step_whose_gradient_is_no_number_is_left_out_though_its_loss_is_one(tmp_path, monkeypatch):
+    steps = []
+
+    def broken_once(z, ticks):
+        steps.append(len(steps))
+        return z.square().mean() + ((z * 0.0).sum().sqrt() if len(steps) == 2 else 0.0)
+
+    monkeypatch.setitem(PURE, "tcc", broken_once)
+    train(config(objectives=[{"name": "tcc"}]), tmp_path)
+    assert len(steps) == 4 and all(torch.isfinite(tensor).all() for tensor in weights(tmp_path).values())
+
+
+@pytest.mark.parametrize("kept", ['{"conf', "[1]", "{}"])
+def test_settings_of_a_run_that_cannot_be_read_are_named(kept, tmp_path):
+    (tmp_path / "config.json").write_text(kept)
+    with pytest.raises(ConfigError, match=r"cannot read .*config\.json"):
+        train(config(), tmp_path, resume=True)
 
 
 def test_metrics_of_a_resumed_run_have_every_step_once_though_a_line_was_cut_off(tmp_path):
@@ -329,3 +365,12 @@ def test_a_training_may_begin_from_a_shipped_bundle_by_name_or_from_a_bundle_s_f
         shutil.rmtree(tmp_path / "run")
     with pytest.raises(DataError, match="cannot read the checkpoint nowhere"):
         train(config(start_from="nowhere", schedule={"steps": 0}), tmp_path / "run")
+
+
+@pytest.mark.parametrize("crop", [None, [1], {"zoom": 2}, {"side": 0}, {"policy": "magic"}], ids=str)
+def test_a_checkpoint_whose_crop_is_none_that_is_known_is_refused(crop, tmp_path):
+    save_checkpoint(tmp_path, Checkpoint(LockstepNet(NetConfig(**SMALL["net"])), {}))
+    sheet = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**sheet, "crop": crop}))
+    with pytest.raises(DataError, match="cannot read the checkpoint"):
+        load_checkpoint(tmp_path)

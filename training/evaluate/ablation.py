@@ -18,13 +18,15 @@ from pydantic import Field
 
 from engine.config import Section, read_yaml, validated
 from engine.errors import ConfigError, DataError
+from models import skeleton
 from training.checkpoint import Checkpoint, load_checkpoint, write_json
 from training.checks import check, keep_problems
 from training.config import Seed, TrainingConfig
 from training.datasets.base import Dataset
-from training.datasets.penn import RATE_HZ
+from training.datasets.penn import LAYOUT, RATE_HZ
 from training.evaluate.networks import network_features
 from training.evaluate.offline import Action, Candidate, choose_actions, evaluate
+from training.recordings import fitting
 from training.trainer import train
 
 PAPER_FIGURES = ("acc@1.0", "acc@0.1", "progress", "tau", "ap@5")
@@ -108,6 +110,7 @@ def run_ablation(
     judged, unusable = {}, {}
     for (name, seed), training in trainings.items():
         unusable[name, seed] = check(training)
+        fitting(skeleton.layout(LAYOUT).empty(), LAYOUT, training.network().layout, f"what variant {name} is judged on")
         judged[name] = _judged(name, config.judged.get(name) or training.data.actions, dataset)
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in config.variants}
     shared: dict[str, tuple[TrainingConfig, Path]] = {}  # variants that differ only in what they are judged on
@@ -150,7 +153,7 @@ def _judged(name: str, actions: Sequence[str] | None, dataset: Dataset) -> list[
 
 def judge(checkpoint: Checkpoint, actions: Sequence[Action], seed: int) -> dict[str, float]:
     """Means over labelled actions, on validation clips: `paper …` and `stream …` figures."""
-    features = network_features(checkpoint.net, checkpoint.crop, RATE_HZ)
+    features = network_features(checkpoint.net, checkpoint.crop, RATE_HZ, LAYOUT)
     results = evaluate({"variant": Candidate(features)}, actions, [seed])
     figures = {}
     for section, names in (("paper", PAPER_FIGURES), ("clock_free", STREAM_FIGURES)):

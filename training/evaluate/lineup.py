@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.bundle import DEFAULT, Bundle, open_bundle
 from engine.errors import BundleError
+from models import skeleton
 from training.datasets.penn import LAYOUT, RATE_HZ
 from training.evaluate.controls import CONTROLS
 from training.evaluate.networks import bundle_features, network_features, untrained
@@ -56,14 +57,8 @@ def line_up(bundle: str | None, checkpoint: Path | None, seed: int) -> Lineup:
 
 def _add_bundle(lineup: Lineup, bundle: Bundle, seed: int, stream_seeds: int | None = None, **rows: str) -> None:
     info = bundle.info
-    if info.layout != LAYOUT:
-        raise BundleError(
-            f"bundle {info.name} does not fit these data",
-            expected=f"layout {LAYOUT}",
-            found=info.layout,
-            next_step="Name a bundle of that layout with --bundle.",
-        )
-    candidate = Candidate(bundle_features(bundle, RATE_HZ), "paper" in rows, stream_seeds)
+    _fits(f"bundle {info.name}", info.layout)
+    candidate = Candidate(bundle_features(bundle, RATE_HZ, LAYOUT), "paper" in rows, stream_seeds)
     lineup.add(info.name, candidate, f"{bundle!r}, {info.mode}", **rows)
     if info.network:
         from models.lockstep_net import NetConfig
@@ -75,14 +70,30 @@ def _add_checkpoint(lineup: Lineup, folder: Path, seed: int) -> None:
     from training.checkpoint import load_checkpoint
 
     loaded = load_checkpoint(folder)
-    features = network_features(loaded.net, loaded.crop, RATE_HZ)
+    _fits(f"checkpoint {folder}", loaded.net.config.layout)
+    features = network_features(loaded.net, loaded.crop, RATE_HZ, LAYOUT)
     rows = {"paper": "lockstep", "clock_free": "lockstep"}
     lineup.add("checkpoint", Candidate(features), f"checkpoint {folder.name}", **rows)
     _add_untrained(lineup, "checkpoint", loaded.net.config, loaded.crop, seed, rows)
 
 
+def _fits(what: str, layout: str) -> None:
+    """Raises BundleError where the clips, which are bodies, cannot be shown to a model of this layout."""
+    try:
+        skeleton.conversion(LAYOUT, layout)
+    except KeyError as error:
+        raise BundleError(
+            f"{what} does not fit these data",
+            expected=f"a layout that {LAYOUT} converts to",
+            found=str(error.args[0]),
+            next_step="Name a model of a body with --bundle or --checkpoint.",
+        ) from None
+
+
 def _add_untrained(lineup: Lineup, of: str, config: Any, crop: dict[str, Any], seed: int, rows: dict[str, str]) -> None:
     """The control of a model, judged where that model is `lockstep`; on streams of one seed only, as it is slow."""
     where = {section: "untrained" for section, row in rows.items() if row == "lockstep"}
-    candidate = Candidate(untrained(config, crop, RATE_HZ, seed), "paper" in where, 1 if "clock_free" in where else 0)
+    candidate = Candidate(
+        untrained(config, crop, RATE_HZ, seed, LAYOUT), "paper" in where, 1 if "clock_free" in where else 0
+    )
     lineup.add(f"untrained {of}", candidate, f"control: the network of {of} with random weights", **where)

@@ -18,6 +18,7 @@ from engine.bundle import Bundle
 from engine.embedder.opening import open_runtime
 from engine.embedder.whole import WholeRecordings
 from engine.resample import resample_track
+from models import skeleton
 from models.crop import crop_sequence
 from training.evaluate.controls import Features
 
@@ -33,24 +34,32 @@ _TICKS = 128
 """Ticks that go through a PyTorch network together: beyond this their heatmaps leave the processor's cache."""
 
 
-def bundle_features(bundle: Bundle, source_rate_hz: float) -> Features:
-    """What a bundle makes of poses at `source_rate_hz`, in its layout. A full-attention bundle sees whole recordings.
+def bundle_features(bundle: Bundle, source_rate_hz: float, source_layout: str | None = None) -> Features:
+    """What a bundle makes of poses at `source_rate_hz`, in `source_layout` (None: its own). With full attention it sees whole recordings.
 
-    Raises BundleError if ONNX Runtime cannot load it.
+    Raises BundleError if ONNX Runtime cannot load it, KeyError if the layout does not convert to its own.
     """
     info = bundle.info
     whole = info.mode == "window" and bool(info.sequence_file)
     embed = _whole_sequences(bundle) if whole else _tick_by_tick(bundle)
-    return _on_ticks(embed, info.layout, info.rate_hz, info.crop, source_rate_hz, whole)
+    return _converted(
+        _on_ticks(embed, info.layout, info.rate_hz, info.crop, source_rate_hz, whole), source_layout, info.layout
+    )
 
 
-def network_features(net: LockstepNet, crop: dict[str, Any], source_rate_hz: float) -> Features:
+def network_features(
+    net: LockstepNet, crop: dict[str, Any], source_rate_hz: float, source_layout: str | None = None
+) -> Features:
     """The same of a PyTorch network, on whole recordings."""
-    whole = net.config.temporal == "full"
-    return _on_ticks(_padded(net), net.config.layout, net.config.rate_hz, crop, source_rate_hz, whole)
+    config = net.config
+    whole = config.temporal == "full"
+    features = _on_ticks(_padded(net), config.layout, config.rate_hz, crop, source_rate_hz, whole)
+    return _converted(features, source_layout, config.layout)
 
 
-def untrained(config: NetConfig, crop: dict[str, Any], source_rate_hz: float, seed: int) -> Features:
+def untrained(
+    config: NetConfig, crop: dict[str, Any], source_rate_hz: float, seed: int, source_layout: str | None = None
+) -> Features:
     """A control: the architecture with random weights."""
     import torch
 
@@ -58,7 +67,15 @@ def untrained(config: NetConfig, crop: dict[str, Any], source_rate_hz: float, se
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return network_features(LockstepNet(config), crop, source_rate_hz)
+        return network_features(LockstepNet(config), crop, source_rate_hz, source_layout)
+
+
+def _converted(features: Features, source: str | None, target: str) -> Features:
+    """`features` of recordings in the layout `source`. Raises KeyError where it does not convert to `target`."""
+    if source is None or source == target:
+        return features
+    skeleton.conversion(source, target)
+    return lambda recordings: features([skeleton.convert(poses, source, target) for poses in recordings])
 
 
 def _on_ticks(

@@ -64,9 +64,9 @@ class ProgressPrototypes(nn.Module):
             stream = of_it.nonzero(as_tuple=True)[0]
             scores = z[of_it] @ F.normalize(self.directions[action], dim=-1).T / self.temperature
             log_p = scores.log_softmax(-1)
-            progress = ticks.progress[of_it]
-            if self.band and self.steps > self.settle and not ticks.exact[stream[0]]:
-                progress = self._realigned(log_p.detach(), progress, stream)
+            progress, shares = ticks.progress[of_it], ~ticks.exact[stream]
+            if self.band and self.steps > self.settle and shares.any():
+                progress[shares] = self._realigned(log_p.detach()[shares], progress[shares], stream[shares])
             distance = (progress[:, None] - self.centres).abs()
             around = ticks.cyclic[stream][:, None] & self.circular
             distance = distance.where(~around, distance.minimum(1 - distance))

@@ -1,5 +1,6 @@
 """What a user writes picks the source; what cannot be read is told in one line."""
 
+import resource
 from pathlib import Path
 
 import cv2
@@ -164,3 +165,25 @@ def test_a_writer_leaves_a_whole_video_or_none(tmp_path: Path) -> None:
         VideoWriter(tmp_path / "a.gif", 25, (64, 48))
     with pytest.raises(SourceError):
         VideoWriter(tmp_path / "nowhere" / "a.mp4", 25, (64, 48))
+
+
+def test_a_video_that_is_cut_off_by_the_disk_is_told_of_and_not_there_under_its_own_name(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))  # to FFmpeg as good as a full disk
+    try:
+        with pytest.raises(SourceError, match="cut off"), VideoWriter(tmp_path / "a.mp4", 25, (320, 240)) as writer:
+            for _ in range(20):
+                writer.write(noise)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in tmp_path.iterdir()] == [".a.partial.mp4"]
+
+
+def test_a_video_of_a_stream_keeps_its_time_though_frames_were_dropped_and_its_size_changed(tmp_path: Path) -> None:
+    path = tmp_path / "a.avi"
+    with VideoWriter(path, 25, (64, 48)) as writer:
+        for time_s, size in ((0.0, (48, 64)), (0.04, (48, 64)), (0.05, (48, 64)), (0.4, (48, 64)), (0.6, (96, 128))):
+            writer.write_at(time_s, np.full((*size, 3), 400 * time_s, np.uint8))
+    shown = [round(float(frame.image.mean()) / 400, 2) for frame in VideoFile(path) if frame.image is not None]
+    assert shown == pytest.approx([0.0, 0.04] + [0.05] * 8 + [0.4] * 5 + [0.6], abs=0.01)

@@ -45,6 +45,13 @@ def test_a_new_resolution_is_told() -> None:
     assert watch.size == (128, 96)
 
 
+def test_a_camera_that_comes_back_with_another_resolution_says_both() -> None:
+    watch = StreamWatch(30, (64, 48), camera=True)
+    watch.lost("no frame for 1.6 s", 0.97)
+    (notice,) = stream(watch, 5, 1, 30, image=np.zeros((96, 128, 3), np.uint8))
+    assert (notice.kind, notice.reason) == ("stream_back", "frames come again, resolution 64x48 is now 128x96")
+
+
 def test_a_new_rate_is_told_but_not_a_burst_at_the_start() -> None:
     watch = StreamWatch(30, (64, 48), camera=True)
     for i in range(40):  # what a server had buffered

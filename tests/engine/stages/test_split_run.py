@@ -16,6 +16,7 @@ from engine.bundle import open_bundle
 from engine.config import load_station
 from engine.errors import BundleError, ConfigError
 from engine.messages import State
+from engine.shared_frames import FOLDER
 from engine.stages import prepare, stage_names
 from engine.store import Store
 from engine.subscriber import Subscriber
@@ -59,6 +60,28 @@ def test_stages_that_nobody_supervises_end_one_after_another_when_the_recording_
             for stage in stages:
                 stage.kill()
         assert events(work) == expected * repeat
+
+
+@pytest.mark.slow
+def test_a_capture_stage_of_ones_own_supervisor_leaves_no_shared_memory_when_it_is_told_to_end(station):
+    if not FOLDER.is_dir():
+        pytest.skip("no named shared memory here")
+    work = station(cycles=1, policy="freshest", film="synth:seed=1,cycles=1")
+
+    def left():
+        return list(FOLDER.glob(f"lockstep-*+{load_station(work.yaml).station}+*"))
+
+    capture = lockstep("stage", "capture", work.yaml)
+    try:
+        deadline = time.monotonic() + 60
+        while not (left() and left()[0].stat().st_size > 100_000):  # until frames are in it
+            assert time.monotonic() < deadline and capture.poll() is None
+            time.sleep(0.02)
+        capture.terminate()
+        assert capture.wait(30) == 143
+        assert left() == []
+    finally:
+        capture.kill()
 
 
 @pytest.mark.slow
@@ -135,3 +158,12 @@ def test_in_privacy_mode_there_is_no_capture_stage(station):
     assert stage_names(config) == ("pose", "align", "publish")
     with pytest.raises(ConfigError, match="capture runs inside the pose stage"):
         prepare("capture", config)
+
+
+@pytest.mark.slow
+def test_a_supervisor_of_a_recording_that_is_not_there_ends_and_says_so(station, capfd):
+    work = station(cycles=1, policy="freshest")
+    change(work, source={"open": "gone.mp4"})
+    with pytest.raises(ConfigError, match="the capture stage cannot start"):
+        Supervisor(load_station(work.yaml), work.yaml).run()
+    assert "there is no source 'gone.mp4'" in capfd.readouterr().err

@@ -16,6 +16,7 @@ from engine.bundle import open_bundle
 from engine.config import load_station
 from engine.errors import BundleError
 from engine.stages import STAGES
+from engine.stages.wiring import runtime_folder
 from engine.store import Store
 from engine.supervisor import Supervisor, stage_states
 from engine.wire import unpack_event
@@ -94,3 +95,15 @@ def test_a_stage_that_fails_as_soon_as_it_starts_shows_until_when_it_waits_and_w
     station.until(lambda _: station.told("publish")[told:][-1:] == ["stage_back"])
     kinds = station.told("publish")[told:]
     assert kinds == ["stage_down", "stage_back"] * (len(kinds) // 2)
+
+
+def test_a_status_that_cannot_be_written_keeps_no_stage_from_being_restarted(station):
+    station.all_stand_by()
+    before = stage_states(station.config.station)["pose"]
+    in_the_way = runtime_folder(station.config.station) / "stages.partial"
+    in_the_way.mkdir()  # as good as a full disk
+    told = len(station.told("pose"))
+    os.kill(before["pid"], signal.SIGKILL)
+    station.until(lambda _: station.told("pose")[told:] == ["stage_down", "stage_back"])
+    in_the_way.rmdir()
+    station.until(lambda s: s["pose"]["pid"] not in (None, before["pid"]))

@@ -95,6 +95,19 @@ def test_a_training_interrupted_in_the_middle_goes_on_from_there(
     assert done == [2, 0] and again == whole  # 0: judging
 
 
+def test_variants_may_have_another_layout_that_the_clips_convert_to_and_no_other(
+    table: Path, data: Path, tmp_path: Path
+) -> None:
+    config, base = load_ablation(table)
+    other = config.model_copy(update={"variants": {"coco": {"net.layout": "coco17"}}})
+    row = run_ablation(other, base, load_penn(data), tmp_path / "runs")["variants"]["coco"]["mean"]
+    assert 0 <= row["paper acc@1.0"] <= 100
+    hands = config.model_copy(update={"variants": {"hands": {"net.layout": "hands42"}}})
+    with pytest.raises(DataError, match="does not fit the network"):
+        run_ablation(hands, base, load_penn(data), tmp_path / "hands")
+    assert not (tmp_path / "hands").exists()
+
+
 def test_an_interrupted_training_goes_on_and_one_of_other_settings_begins_anew(
     table: Path, data: Path, tmp_path: Path
 ) -> None:

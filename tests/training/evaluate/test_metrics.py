@@ -88,3 +88,18 @@ def test_progress_is_measured_from_each_boundary() -> None:
     targets = [phase_progress((np.arange(n) >= n // 2).astype(int), 2) for n in (10, 20)]
     assert progress_r2(clocks, targets, clocks, targets) == pytest.approx(1.0)
     assert np.isnan(progress_r2(clocks, [t * np.nan for t in targets], clocks, targets))
+
+
+def test_average_precision_is_the_share_of_the_k_nearest_frames_of_all_others_at_every_k() -> None:
+    rng = np.random.default_rng(0)
+    features = [rng.normal(size=(int(rng.integers(9, 30)), 4)) for _ in range(5)]
+    phases = [np.sort(rng.integers(0, 3, len(of))) for of in features]
+    found = average_precision(features, phases, (1, 5, 10, 15))
+    for k in found:
+        shares = []
+        for i, (of, own) in enumerate(zip(features, phases, strict=True)):
+            others = np.concatenate([f for j, f in enumerate(features) if j != i])
+            labels = np.concatenate([p for j, p in enumerate(phases) if j != i])
+            nearest = [((others - frame) ** 2).sum(axis=1).argsort()[:k] for frame in of]
+            shares.append(np.mean([(labels[at] == phase).mean() for at, phase in zip(nearest, own, strict=True)]))
+        assert found[k] == pytest.approx(np.mean(shares))

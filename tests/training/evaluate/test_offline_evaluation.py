@@ -151,6 +151,26 @@ def test_the_command_writes_tables_pictures_and_json_with_all_four_controls(
     assert "| lockstep |" in told and "| paper logreg@0.1 |" in told
 
 
+@pytest.mark.parametrize("layout", ["coco17", "hands42"])
+def test_a_checkpoint_of_another_layout_is_shown_the_clips_in_it_or_refused(
+    tmp_path: Path, layout: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch")
+    from models.lockstep_net import LockstepNet, NetConfig
+    from training.checkpoint import Checkpoint, save_checkpoint
+
+    save_checkpoint(tmp_path / "other", Checkpoint(LockstepNet(NetConfig(**SMALL, layout=layout)), {}))
+    data = write_copy(tmp_path / "data", reach(2, "train") + reach(2, "val"))
+    arguments = ["evaluate", "offline", "--data", str(data), "--checkpoint", str(tmp_path / "other"), "--seeds", "1"]
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    printed = capsys.readouterr()
+    if layout == "coco17":
+        assert ended.value.code in (0, None) and "- lockstep (paper): checkpoint other" in printed.out
+    else:
+        assert ended.value.code == 2 and "does not fit these data" in printed.err
+
+
 @pytest.mark.parametrize(("option", "name"), [("--json", "folder"), ("--json", "file/below.json"), ("-o", "file")])
 def test_what_cannot_be_written_is_refused_before_the_data_are_even_read(
     tmp_path: Path, option: str, name: str, capsys: pytest.CaptureFixture[str]

@@ -36,6 +36,10 @@ from training.evaluate.streams import REPETITIVE, Stream, compose
 CONDITIONS = {"one_reference": 1, "five_references": 5}
 MATCHMAKER_STREAMS = 2
 """Per action and condition: its Dixon variant takes milliseconds a tick, so it follows these only (as does nobody else)."""
+STREAM_PEERS = {name: (peer, "lockstep") for name, peer in PEERS.items()} | {
+    "dtw_keypoints": (PEERS["dtw"], "keypoints")
+}
+"""Peer and the space in which it follows. DTW in both: what the design notes measured was DTW of raw keypoints."""
 WORKER = Path(__file__).with_name("matchmaker_worker.py")
 
 
@@ -175,12 +179,11 @@ def judge_action(task: ActionTask, bundle: Bundle, matchmaker: str | None) -> di
                         for overlap in scores.OVERLAPS:
                             counts = scores.segmental_f1(truth, np.where(working, told["phase"], -1), overlap / 100)
                             extra[f"f1@{overlap}"].append(scores.f1(*counts))
-            for name, peer in PEERS.items():
+            for name, (peer, space) in STREAM_PEERS.items():
                 for followed in task.streams:
                     cycles = len(followed.stream.clip_ids)
                     votes = [
-                        r["lockstep"].phases[peer(r["lockstep"].embeddings, followed.spaces["lockstep"], cycles)]
-                        for r in draw[:count]
+                        r[space].phases[peer(r[space].embeddings, followed.spaces[space], cycles)] for r in draw[:count]
                     ]
                     hits[name].append(_accuracy(votes, followed.phases))
         if matchmaker:

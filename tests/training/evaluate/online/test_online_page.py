@@ -59,7 +59,7 @@ def test_the_target_that_is_ours_is_marked() -> None:
 
 
 def test_streams_are_held_against_every_control_of_the_same_run_and_name_who_followed_fewer() -> None:
-    accuracy = {"lockstep": 0.8, "keypoints": 0.5, "t/T": 0.4, "dtw": 0.81, "oltw_arzt": 0.6}
+    accuracy = {"lockstep": 0.8, "keypoints": 0.5, "t/T": 0.4, "dtw_keypoints": 0.6, "dtw": 0.81, "oltw_arzt": 0.6}
     condition = accuracy | {
         "per_action": {name: {"pushups": value} for name, value in accuracy.items()},
         "lockstep_details": {"accuracy": 0.8, "edit": 0.7},
