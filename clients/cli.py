@@ -14,24 +14,24 @@ from engine.errors import LockstepError
 # Command → (module in clients.commands, one line of help). Only the module of the command that was asked for is
 # imported, so `lockstep --help` is instant. A module offers `command`, a function, or `app`, a group of several.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("demo", "See it work: a rendered worker followed live through the real pose estimator."),
-    "run": ("run", "Run a station: follow a camera, video or stream against a reference."),
+    "demo": ("demo", "Follow a rendered worker live: see it work, without a camera."),
+    "run": ("run", "Follow a camera, video or stream against a reference."),
     "watch": ("watch", "Watch a running station in the terminal."),
-    "reference": ("reference", "Build and show references from demonstrations."),
-    "pose": ("pose", "Estimate poses of videos and keep them as tracks."),
-    "align": ("align", "Align two recordings offline: path, pictures, synchronised video."),
-    "synth": ("synth", "Render a station with exact ground truth."),
+    "reference": ("reference", "Build references from demonstrations, and show them."),
+    "pose": ("pose", "Estimate the poses of videos and keep them as tracks."),
+    "align": ("align", "Align two recordings: path, pictures, synchronised video."),
+    "synth": ("synth", "Render a station as a video with exact ground truth."),
     "train": ("train", "Train a network from a YAML file."),
-    "evaluate": ("evaluate", "Judge a model: offline protocols with controls, and the live follower on streams."),
-    "export": ("export", "Checkpoint to bundle (ONNX), bundle to TensorRT engine, with proof of parity."),
-    "parity": ("parity", "Check that two forms of a model compute the same on real movement."),
-    "bench": ("bench", "Measure latency and throughput here, against PyTorch and the arithmetic floor."),
-    "history": ("history", "What happened: cycles, phase durations and events from the store."),
+    "evaluate": ("evaluate", "Judge a network offline, and the live follower on streams."),
+    "export": ("export", "Make a bundle of a checkpoint, or an engine of a bundle."),
+    "parity": ("parity", "Check that two forms of a network compute the same."),
+    "bench": ("bench", "Measure latency and throughput on this machine."),
+    "history": ("history", "Show or export cycles, phases and events of the store."),
     "record": ("record", "Run a station and keep its poses, states and events."),
-    "replay": ("replay", "A recording through the pipeline again, at any speed."),
-    "stage": ("stage", "The live path as processes, supervised here or spread over machines."),
-    "keys": ("keys", "Who may listen to a station across a network."),
-    "doctor": ("doctor", "What is installed, what would be used, and how to get more."),
+    "replay": ("replay", "Run a recording through the pipeline again."),
+    "stage": ("stage", "Run the live path as processes, on one machine or several."),
+    "keys": ("keys", "Say who may listen to a station across a network."),
+    "doctor": ("doctor", "Say what is installed, what would be used, what is missing."),
 }
 
 
@@ -39,7 +39,7 @@ def build_app(asked: str | None) -> typer.Typer:
     """The application, with the command `asked` for loaded and all others as names with a line of help."""
     app = typer.Typer(
         name="lockstep",
-        help="Lockstep follows a person doing repeated work in front of a camera: phase, progress, pace, what went wrong.",
+        help="Lockstep follows a person doing repeated work in front of a camera: phase, progress, rate, and what went wrong.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,

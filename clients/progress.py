@@ -11,9 +11,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 @contextmanager
 def progress_bar(console: Console, name: str, duration_s: float | None) -> Iterator[Callable[[float], None]]:
-    """Yields a function that takes the time reached. Unknown duration: the bar pulses. Gone when the block ends."""
+    """Yields a function that takes the time reached. Unknown duration: the bar pulses. Gone when the block ends;
+    nothing at all where the output is no terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(40), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(name, total=duration_s)
         yield lambda time_s: progress.update(task, completed=time_s)
 
@@ -22,7 +23,7 @@ def progress_bar(console: Console, name: str, duration_s: float | None) -> Itera
 def steps_bar(console: Console, total: int) -> Iterator[Callable[[str], None]]:
     """Yields a function to call as each of `total` steps begins, with what it is. Gone when the block ends."""
     columns = (BarColumn(30), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=total)
         begun = 0
 

@@ -48,7 +48,7 @@ def record_station(config: StationConfig, output: Path, video: Path | None, *, h
         follow(station, console, None if headless else view)
     if poses.recorder.trouble:
         raise DataError(f"{output} is incomplete", found=poses.recorder.trouble, next_step="Free its disk.")
-    console.print(f"written: {output}", highlight=False)
+    console.print(f"written: {output}", highlight=False, soft_wrap=True)
 
 
 class _Tap:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import wrap
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from rich.cells import cell_len
 
-from clients.colours import phase_colour
+from clients.colours import DARK_COLOURS, phase_colour
+from clients.fonts import use_fonts
 from engine.reference import Reference
 from models import skeleton
 
 WIDTH_IN = 14.0
 MARGIN_IN = 1.3
+WIDTH_SHOWN_IN = WIDTH_IN - 1.35 * MARGIN_IN
 SKELETON_IN = 2.1
 STRIP_IN = 0.42
 CURVE_IN = 0.8
@@ -32,30 +36,34 @@ def save_reference_picture(reference: Reference, path: Path, title: str) -> None
 
 def reference_figure(reference: Reference, title: str) -> Figure:
     """Everything over the reference's own clock, seconds."""
+    use_fonts()
     demos = len(reference.info.demonstrations)
     bars_in = demos * BAR_IN if demos > 1 else 0.0
     heights = [SKELETON_IN, STRIP_IN, CURVE_IN, *([bars_in] if bars_in else [])]
-    gap_in, top_in, bottom_in = 0.18, 0.75, 0.62
+    longest_s = max([reference.duration_s, *(sum(phases) for phases in reference.info.durations_s)])
+    hidden = _too_long(reference, longest_s)
+    listed = wrap("   ".join(hidden.values()), 160, break_long_words=False) if hidden else []
+    gap_in, top_in, bottom_in = 0.18, 0.75, 0.62 + 0.2 * len(listed)
     height_in = sum(heights) + gap_in * (len(heights) - 1) + top_in + bottom_in
     figure = Figure(figsize=(WIDTH_IN, height_in), facecolor="white")
-    longest_s = max([reference.duration_s, *(sum(phases) for phases in reference.info.durations_s)])
     axes = []
     y = height_in - top_in
     for height in heights:
         y -= height
-        box = (MARGIN_IN / WIDTH_IN, y / height_in, 1 - 1.35 * MARGIN_IN / WIDTH_IN, height / height_in)
+        box = (MARGIN_IN / WIDTH_IN, y / height_in, WIDTH_SHOWN_IN / WIDTH_IN, height / height_in)
         axis = figure.add_axes(box)
         axis.set_xlim(0, longest_s)
         _quiet(axis)
         axes.append(axis)
         y -= gap_in
     _skeletons(axes[0], reference, figure)
-    _strip(axes[1], reference, figure)
+    _strip(axes[1], reference, set(hidden))
     _distinctness(axes[2], reference)
     if bars_in:
         _demonstrations(axes[3], reference)
     axes[-1].tick_params(labelbottom=True, colors=_SOFT, length=0)
     axes[-1].set_xlabel("seconds", color=_SOFT)
+    figure.text(MARGIN_IN / WIDTH_IN, 0.12 / height_in, "\n".join(listed), va="bottom", color=_SOFT, fontsize=9)
 
     info = reference.info
     figure.text(MARGIN_IN / WIDTH_IN, 1 - 0.28 / height_in, title, color=_INK, fontsize=15, weight="bold", va="center")
@@ -111,24 +119,26 @@ def _skeletons(axis: Axes, reference: Reference, figure: Figure) -> None:
         axis.scatter(xy[joints, 0], xy[joints, 1], s=7, color=_INK, zorder=3, linewidths=0, clip_on=False)
 
 
-def _strip(axis: Axes, reference: Reference, figure: Figure) -> None:
+def _too_long(reference: Reference, longest_s: float) -> dict[int, str]:
+    """Phases whose name finds no room in the strip, and how they are listed below."""
+    in_per_s = WIDTH_SHOWN_IN / longest_s
+    return {
+        index: f"{index + 1}:\u00a0{phase.name.replace(' ', chr(0xA0))}"  # no line may break within a name
+        for index, phase in enumerate(reference.info.phases)
+        if 0.095 * cell_len(phase.name) >= (phase.end_s - phase.start_s) * in_per_s
+    }
+
+
+def _strip(axis: Axes, reference: Reference, hidden: set[int]) -> None:
     axis.set_ylim(0, 1)
     axis.tick_params(labelleft=False, left=False)
-    in_per_s = axis.get_position().width * WIDTH_IN / axis.get_xlim()[1]
-    hidden = []
     for index, phase in enumerate(reference.info.phases):
-        length_s = phase.end_s - phase.start_s
         axis.axvspan(phase.start_s, phase.end_s, color=phase_colour(index), lw=0)
         axis.axvline(phase.end_s, color="white", lw=1.5)
-        fits = 0.095 * len(phase.name) < length_s * in_per_s
-        if not fits:
-            hidden.append(f"{index + 1} {phase.name}")
-        label = phase.name if fits else str(index + 1)
+        label = str(index + 1) if index in hidden else phase.name
+        ink = "white" if phase_colour(index) in DARK_COLOURS else _INK
         middle_s = (phase.start_s + phase.end_s) / 2
-        axis.text(middle_s, 0.5, label, ha="center", va="center", color=_INK, fontsize=11)
-    if hidden:
-        text = "   ".join(hidden)
-        figure.text(1 - 0.35 * MARGIN_IN / WIDTH_IN, 0.06, text, ha="right", va="bottom", color=_SOFT, fontsize=9)
+        axis.text(middle_s, 0.5, label, ha="center", va="center", color=ink, fontsize=11)
     axis.set_ylabel("phases", color=_SOFT, rotation=0, ha="right", va="center")
 
 
@@ -139,19 +149,12 @@ def _distinctness(axis: Axes, reference: Reference) -> None:
     axis.fill_between(times_s, 0, values, color="#56b4e9", alpha=0.35, lw=0)
     axis.plot(times_s, values, color="#0072b2", lw=1.2)
     spread = reference.variance / 2  # mean 1 − cosine to the mean, for unit vectors
+    about = "distinct: how unlike its nearest look-alike a moment is (near 0 it cannot be told apart)"
     if len(reference.info.demonstrations) > 1:
         axis.plot(times_s, spread, color="#d55e00", lw=1.2, ls="--")
-        axis.text(
-            0.995,
-            0.98,
-            "dashed: spread of the demonstrations",
-            transform=axis.transAxes,
-            color="#d55e00",
-            fontsize=8,
-            ha="right",
-            va="top",
-        )
-    axis.set_ylim(0, 1.3 * max(0.05, float(values.max()), float(spread.max())))
+        about += "; dashed: how unlike each other the demonstrations are there"
+    axis.text(0.995, 0.98, about, transform=axis.transAxes, color=_SOFT, fontsize=8, ha="right", va="top")
+    axis.set_ylim(0, 1.4 * max(0.05, float(values.max()), float(spread.max())))
     axis.tick_params(colors=_SOFT, length=0, labelsize=8)
     axis.set_ylabel("distinct", color=_SOFT, rotation=0, ha="right", va="center", labelpad=14)
 

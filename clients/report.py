@@ -1,4 +1,4 @@
-"""The report of a run as one self-contained HTML page: headline figures, timeline, cycles, events, latency."""
+"""The report of a run as one self-contained HTML page: headline figures, timeline, what went wrong, cycles, latency, all events."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import html
 from pathlib import Path
 from typing import Any
 
+from clients.watch import clock
 from engine.messages import Event
 from engine.timeline import Timeline
 
@@ -21,7 +22,9 @@ h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 17px; margin: 36px 0 10
 .figure { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 14px 16px; }
 .figure b { display: block; font-size: 24px; font-variant-numeric: tabular-nums; } .figure span { color: var(--soft); font-size: 13px; }
 img { width: 100%; border: 1px solid var(--line); border-radius: 10px; background: #fff; }
-table { width: 100%; border-collapse: collapse; background: var(--card); border: 1px solid var(--line); border-radius: 10px; overflow: hidden; }
+.wide { overflow-x: auto; border: 1px solid var(--line); border-radius: 10px; }
+table { width: 100%; border-collapse: collapse; background: var(--card); }
+summary { font-size: 17px; font-weight: bold; margin: 36px 0 10px; cursor: pointer; }
 th, td { text-align: left; padding: 7px 12px; border-bottom: 1px solid var(--line); font-variant-numeric: tabular-nums; }
 th { color: var(--soft); font-weight: 500; font-size: 13px; } tr:last-child td { border-bottom: 0; } .bad { color: var(--bad); }
 """
@@ -30,6 +33,8 @@ _ALERTS = {
     *("cycle_abandoned", "phase_skipped", "phase_out_of_order", "phase_repeated", "paused", "off_task", "slow"),
     *("operator_lost", "stream_lost", "stage_down"),
 }
+
+_EVENT_COLUMNS = ["time", "event", "phase", "cycle", "confidence", "noticed after"]
 
 
 def write_report(
@@ -50,13 +55,10 @@ def write_report(
             for label, value in figures.items()
         ),
         f'</div><h2>Timeline</h2><img alt="Timeline of phases, rate and events" src="data:image/png;base64,{image}">',
+        "<h2>What went wrong</h2>",
+        _table(_EVENT_COLUMNS, [_event_row(event) for event in timeline.events if event.event in _ALERTS]),
         "<h2>Cycles</h2>",
         _table(["cycle", "finished at", "duration", *timeline.phase_names], _cycle_rows(timeline)),
-        "<h2>Events</h2>",
-        _table(
-            ["time", "event", "phase", "cycle", "confidence", "noticed after"],
-            [_event_row(event) for event in timeline.events],
-        ),
         "<h2>Latency, milliseconds per frame or tick</h2>",
         _table(
             ["stage", "p50", "p95", "p99", "samples"],
@@ -65,6 +67,10 @@ def write_report(
                 for stage, v in latency.items()
             ],
         ),
+        # Mostly phases that began and ended as they should: of a shift thousands, so they are folded away.
+        f"<details><summary>All {len(timeline.events)} events</summary>",
+        _table(_EVENT_COLUMNS, [_event_row(event) for event in timeline.events]),
+        "</details>",
     ]
     path.write_text(
         f'<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">'
@@ -80,9 +86,7 @@ def _cycle_rows(timeline: Timeline) -> list[list[str]]:
             durations: Any = event.details.get("durations_s") or []
             total = event.details.get("duration_s")
             whole = f"{total:.1f} s" if isinstance(total, float) else f"{sum(durations):.1f} s"
-            rows.append(
-                [str(event.cycle), f"{event.time_s:.1f} s", whole, *(f"{seconds:.1f} s" for seconds in durations)]
-            )
+            rows.append([str(event.cycle), clock(event.time_s), whole, *(f"{seconds:.1f} s" for seconds in durations)])
     return rows
 
 
@@ -91,7 +95,7 @@ def _event_row(event: Event) -> list[str]:
     label = f"<span class=bad>{name}</span>" if event.event in _ALERTS else name
     delay = max(0.0, event.noticed_s - event.time_s)
     return [
-        f"{event.time_s:.2f} s",
+        clock(event.time_s),
         label,
         html.escape(event.phase or ""),
         str(event.cycle),
@@ -104,4 +108,5 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
     if not rows:
         return "<p class=sub>None.</p>"
     header = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
-    return f"<table><tr>{header}</tr>{''.join('<tr>' + ''.join(f'<td>{cell}</td>' for cell in row) + '</tr>' for row in rows)}</table>"
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<div class=wide><table><tr>{header}</tr>{body}</table></div>"

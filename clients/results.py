@@ -11,6 +11,8 @@ from engine.errors import ConfigError
 from engine.station import Station
 from engine.timeline import Timeline
 
+PICTURES = (".png", ".svg", ".pdf")
+
 
 def summary(station: Station, timeline: Timeline) -> dict[str, Any]:
     """The figures of a run as JSON: counts, phases as [name, start_s, end_s], events, latencies per stage."""
@@ -38,6 +40,30 @@ def summary(station: Station, timeline: Timeline) -> dict[str, Any]:
     }
 
 
+def check_writable(path: Path | None) -> None:
+    """Makes its folder and tries whether it can be written: before minutes of work, not after. Raises ConfigError."""
+    if path is not None:
+        new = not path.exists()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.open("a").close()
+            if new:
+                path.unlink()
+        except OSError as error:
+            raise ConfigError(
+                f"cannot write {path}", found=error.strerror or str(error), next_step="Choose another place."
+            ) from None
+
+
+def check_picture(path: Path | None) -> None:
+    """The same for a picture that is drawn at the end. Raises ConfigError, also for a name that is none of a picture."""
+    if path is not None and path.suffix.lower() not in PICTURES:
+        raise ConfigError(
+            f"cannot draw into {path}", expected=f"a name ending in {', '.join(PICTURES)}", found=path.name
+        )
+    check_writable(path)
+
+
 def write_json(path: Path, figures: dict[str, Any]) -> None:
     """Raises ConfigError if the file cannot be written."""
     try:
@@ -62,7 +88,6 @@ def write_pictures(
             f"cannot write into {folder}", found=error.strerror or str(error), next_step="Choose another folder."
         ) from None
     picture, page = folder / "timeline.png", folder / "report.html"
-    figure = timeline_figure(timeline)
-    figure.savefig(picture, dpi=130, bbox_inches="tight")
+    timeline_figure(timeline, title).savefig(picture, dpi=130)
     write_report(page, title, subtitle, figures, timeline, station.latency.summary(), picture)
     return [picture, page]

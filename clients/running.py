@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 
-from clients.results import summary, write_json, write_pictures
+from clients.results import check_writable, summary, write_json, write_pictures
 from clients.watch import View
 from engine.config import StationConfig
 from engine.logs import EventLog, log_to_stderr
@@ -26,6 +26,8 @@ REFRESH_HZ = 8
 
 def run_station(config: StationConfig, *, headless: bool, json_file: Path | None, report: Path | None) -> None:
     """Until the source ends or Ctrl-C; then a line of result, the JSON and the report that were asked for."""
+    check_writable(json_file)
+    check_writable(report / "report.html" if report else None)
     console = Console()
     timeline, view = Timeline(), View()
     # A line per event would scroll the terminal view away: beside it only what is wrong is said.
@@ -35,7 +37,9 @@ def run_station(config: StationConfig, *, headless: bool, json_file: Path | None
         figures = summary(station, timeline)
         console.print(
             f"{config.station}: {figures['cycles_counted']} cycles, {figures['ticks']} ticks, {figures['frames']} frames "
-            f"at {figures['fps']:.1f} fps ({figures['dropped']} dropped)"
+            f"at {figures['fps']:.1f} fps ({figures['dropped']} dropped)",
+            highlight=False,
+            soft_wrap=True,
         )
         if report is not None:
             shown = {
@@ -46,7 +50,7 @@ def run_station(config: StationConfig, *, headless: bool, json_file: Path | None
             for path in write_pictures(
                 report, f"Station {config.station}", station.source.name, shown, station, timeline
             ):
-                console.print(f"written: {path}")
+                console.print(f"written: {path}", highlight=False, soft_wrap=True)
         if json_file is not None:
             write_json(json_file, figures)
 

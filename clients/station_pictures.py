@@ -79,7 +79,6 @@ def belief_figure(title: str, followed: Followed, belief: NDArray[np.floating]) 
         drawn.remove()
     below.legend(handles=legend, loc="upper center", bbox_to_anchor=(0.5, -0.55), ncols=4, frameon=False, fontsize=9)
     strip.set_ylabel("position in the procedure (s on the reference)", color=_SOFT)
-    below.set_ylabel("belief\nin being\naway", color=_SOFT, rotation=0, ha="right", va="center")
     below.set_xlabel("time of the recording (s)", color=_SOFT)
     figure.suptitle(f"{title}: where the live matcher believed the work to be", color=_INK, fontsize=12)
     return figure

@@ -1,4 +1,4 @@
-"""The terminal view of a station: phase strip, progress, pace, last events, latency. Live in-process or over the bus.
+"""The terminal view of a station: phase strip, progress, rate, last events, latency. Live in-process or over the bus.
 
 state, hello, events ─render→ rich renderable
 """
@@ -9,9 +9,10 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.panel import Panel
 from rich.segment import Segment
@@ -27,6 +28,8 @@ EVENTS_SHOWN = 6
 WIDTH = 100
 LABEL = 12
 """Columns of the left margin."""
+NARROW = 60
+"""Below so many columns within the frame only what matters most has room."""
 
 _STATUS = {
     "starting": ("starting", "grey50"),
@@ -61,6 +64,8 @@ _EVENTS = {
     "stage_back": ("▶", "#009e73"),
 }
 _STAGES = ("wait", "pose", "embed", "match", "events", "publish", "after_pose", "total")
+_STAGES_THAT_MATTER = ("total", "pose", "after_pose")
+"""Kept longest where not all have room."""
 
 
 class View:
@@ -103,13 +108,11 @@ def render(state: State | None, hello: Hello | None, events: Sequence[Event], *,
     name = clean(speaker.station) if speaker else "…"
     label, colour = _STATUS["silent"] if trouble else _STATUS[state.status if state else "starting"]
     title = Text.assemble(" ", (name, "bold"), " ", (f" {label} ", f"bold #10141f on {colour}"), " ")
-    body: list[RenderableType] = []
+    # Trouble comes first: a terminal of few lines cuts off what is below.
+    body: list[RenderableType] = [Text(clean(trouble, 300), style="#d55e00"), Text()] if trouble else []
     if hello is not None:
         body += [PhaseStrip(hello.phases, hello.reference_s, state), Text()]
-    body += [_progress(state, hello), Text(), _vitals(state), Text()]
-    body.append(_last_events(events))
-    if trouble:
-        body += [Text(), Text(clean(trouble), style="#d55e00")]
+    body += [Bars(state), Text(), _vitals(state), Text(), LastEvents(events)]
     return Panel(
         Group(*body),
         title=title,
@@ -117,7 +120,7 @@ def render(state: State | None, hello: Hello | None, events: Sequence[Event], *,
         subtitle=Text(f" {clean(hello.bundle)} ", style="grey50") if hello else None,
         subtitle_align="right",
         border_style=colour,
-        padding=(1, 2),
+        padding=(0, 2),
         width=WIDTH,
     )
 
@@ -141,9 +144,7 @@ class PhaseStrip:
             columns = range(edges[index], max(edges[index], edges[index + 1]))
             style = colour + Style(bold=True) if index == current else Style(color="grey62")
             room = len(columns)
-            words = clean(phase.name)
-            words = words if len(words) < room else words[: max(0, room - 2)] + "…" if room > 2 else ""
-            names.append(Segment(words.ljust(room), style))
+            names.append(Segment(_fitted(clean(phase.name), room - 1) + " " * min(room, 1), style))
             shade = colour if working else colour + Style(dim=True)
             blocks += [Segment("█" if column <= here else "░", shade) for column in columns]
         marker = Segment(" " * here + "▲", Style(color="white", bold=True)) if here >= 0 else Segment("")
@@ -156,36 +157,44 @@ class PhaseStrip:
         return round(width * min(1.0, max(0.0, share)))
 
 
-def _progress(state: State | None, hello: Hello | None) -> Table:
-    """Bars of phase, cycle and confidence."""
-    table = Table.grid(padding=(0, 2))
-    table.add_column(width=LABEL - 2, style="grey62")
-    table.add_column(width=18, no_wrap=True, overflow="ellipsis")
-    table.add_column(width=40)
-    table.add_column(justify="right", width=6)
-    table.add_column(style="grey62", no_wrap=True)
-    working = state is not None and state.phase is not None
-    colour = phase_colour(state.phase_index) if state and state.phase_index is not None else "grey37"
-    phase = clean(state.phase) if state and state.phase is not None else "–"
-    eta = state.eta_s if state else None
-    left = f"{_number(eta, '.1f')} s left" if eta is not None else ""
-    rows = (
-        ("phase", Text(phase, style="bold"), state.phase_progress if state and working else 0.0, colour, ""),
-        (
-            "cycle",
-            str(state.cycle) if state else "–",
-            state.cycle_progress if state and working else 0.0,
-            "#56b4e9",
-            left,
-        ),
-        ("sure", "", state.confidence if state else 0.0, "#8a6fd1", ""),
-    )
-    for label, value, share, bar_colour, note in rows:
-        table.add_row(label, value, _bar(share, bar_colour), f"{_number(100 * share, '.0f')} %", note)
-    return table
+class Bars:
+    """How far the phase and the cycle are, and how sure that is, each as a bar that fills the width there is."""
+
+    def __init__(self, state: State | None) -> None:
+        self.state_now = state
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        state = self.state_now
+        narrow = options.max_width < NARROW
+        gap, value_width, note_width = (1, 7, 0) if narrow else (2, 16, 13)
+        gaps = gap * (3 if narrow else 4)
+        bar_width = max(1, min(40, options.max_width - (LABEL - 2) - value_width - 5 - note_width - gaps))
+        working = state is not None and state.phase is not None
+        colour = phase_colour(state.phase_index) if state and state.phase_index is not None else "grey37"
+        phase = clean(state.phase) if state and state.phase is not None else "–"
+        eta = state.eta_s if state else None
+        left = f"{_number(eta, '.1f')} s left" if eta is not None else ""
+        cycle = str(state.cycle) if state else "–"
+        rows = (
+            ("phase", phase, state.phase_progress if state and working else 0.0, colour, ""),
+            ("cycle", cycle, state.cycle_progress if state and working else 0.0, "#56b4e9", left),
+            ("confidence", "", state.confidence if state else 0.0, "#8a6fd1", ""),
+        )
+        for label, value, share, bar_colour, note in rows:
+            percent = f"{_number(100 * share, '.0f')} %"
+            yield Text(" " * gap, end="", no_wrap=True).join(
+                [
+                    Text(set_cell_size(label, LABEL - 2), style="grey62"),
+                    Text(_fitted(value, value_width), style="bold" if label == "phase" else ""),
+                    _bar(share, bar_colour, bar_width),
+                    Text(_fitted(percent, 5) if len(percent) > 5 else percent.rjust(5)),
+                    *([] if narrow else [Text(_fitted(note, note_width), style="grey62")]),
+                ]
+            )
+            yield Segment.line()
 
 
-def _bar(share: float, colour: str, width: int = 40) -> Text:
+def _bar(share: float, colour: str, width: int) -> Text:
     share = min(1.0, max(0.0, share)) if math.isfinite(share) else 0.0
     eighths = round(share * width * 8)
     whole, part = divmod(eighths, 8)
@@ -201,52 +210,89 @@ def _vitals(state: State | None) -> Table:
     if state is None:
         table.add_row("", Text("waiting for the first tick", style="grey50"))
         return table
-    counters = Text()
-    for value, unit in (
-        (f"{_number(state.rate, '.2f')}×", "pace"),
-        (str(state.cycles_finished), "cycles finished"),
-        (_number(state.fps, ".1f"), "fps"),
-        (str(state.dropped), "dropped"),
-        (_clock(state.time_s), "running"),
-    ):
-        counters.append(value, "bold").append(f" {unit}   ", "grey62")
-    table.add_row("now", counters)
-    known = [stage for stage in _STAGES if stage in state.latency_ms]
-    known += sorted(stage for stage in state.latency_ms if stage not in _STAGES)[: 8 - len(known)]
-    if known:
-        latency = Table.grid(padding=(0, 2))
-        for _ in known:
-            latency.add_column(justify="right", min_width=6, no_wrap=True)
-        latency.add_row(*(Text(clean(stage).replace("_", " "), style="grey62") for stage in known))
+    counters = [
+        Text.assemble((value, "bold"), (f" {unit}", "grey62"))
+        for value, unit in (
+            (f"{_number(state.rate, '.2f')}×", "rate"),
+            (str(state.cycles_finished), "cycle" if state.cycles_finished == 1 else "cycles"),
+            (_number(state.fps, ".1f"), "fps"),
+            (str(state.dropped), "dropped"),
+            (clock(state.time_s), "running"),
+        )
+    ]
+    table.add_row("now", Text("   ").join(counters))
+    if state.latency_ms:
+        table.add_row(Text("ms\np50\np95"), Latencies(state.latency_ms))
+    return table
+
+
+class Latencies:
+    """Median and 95th percentile of every stage; of those that matter most where there is not room for all."""
+
+    def __init__(self, latency_ms: Mapping[str, tuple[float, float]]) -> None:
+        self.latency_ms = latency_ms
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        unknown = sorted(stage for stage in self.latency_ms if stage not in _STAGES)
+        known = [stage for stage in (*_STAGES, *unknown) if stage in self.latency_ms][: len(_STAGES)]
+        for stage in sorted(known, key=lambda stage: stage in _STAGES_THAT_MATTER):
+            if sum(self._width(stage) + 2 for stage in known) - 2 <= options.max_width:
+                break
+            known.remove(stage)
+        table = Table.grid(padding=(0, 2))
+        for stage in known:
+            table.add_column(justify="right", min_width=self._width(stage), no_wrap=True)
+        table.add_row(*(Text(self._name(stage), style="grey62") for stage in known))
         for percentile, style in ((0, "bold"), (1, "grey62")):
-            latency.add_row(
-                *(Text(_number(state.latency_ms[stage][percentile], ".2f"), style=style) for stage in known)
+            table.add_row(*(Text(_number(self.latency_ms[stage][percentile], ".2f"), style=style) for stage in known))
+        yield table
+
+    def _name(self, stage: str) -> str:
+        return clean(stage, 20).replace("_", " ")
+
+    def _width(self, stage: str) -> int:
+        return max(6, cell_len(self._name(stage)))
+
+
+class LastEvents:
+    """The newest first; always as many lines, so that the view does not jump."""
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        self.events = events
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        shown = list(self.events)[-EVENTS_SHOWN:]
+        for event in reversed(shown):
+            sign, colour = _EVENTS.get(event.event, ("·", "grey62"))
+            about = [f"cycle {event.cycle}"] if event.cycle else []
+            about += [
+                f"{_number(value, '.1f')} s"
+                for key in ("duration_s", "dwell_s")
+                if isinstance(value := event.details.get(key), float)
+            ]
+            about += [clean(event.phase)] if event.phase else []  # the last: a long name is what is cut off
+            name = event.event.replace("_", " ")
+            line = Text.assemble(
+                (_fitted(clock(event.time_s), LABEL - 2 if options.max_width >= NARROW else 7), "grey62"),
+                "  ",
+                (sign, colour),
+                "  ",
+                (_fitted(name, 20) if options.max_width >= NARROW else name, colour),
+                "  ",
+                ("  ".join(about), "grey62"),
             )
-        table.add_row(Text("ms\np50\np95"), latency)
-    return table
+            line.truncate(options.max_width, overflow="ellipsis")
+            yield line
+        if not shown:
+            yield Text(" " * LABEL + "no events yet", style="grey37")
+        yield from [Text()] * (EVENTS_SHOWN - max(1, len(shown)))
 
 
-def _last_events(events: Sequence[Event]) -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(width=LABEL - 2, style="grey62", justify="left")
-    table.add_column(width=1)
-    table.add_column(width=20, no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ellipsis")
-    shown = list(events)[-EVENTS_SHOWN:]
-    for event in reversed(shown):
-        sign, colour = _EVENTS.get(event.event, ("·", "grey62"))
-        what = Text(event.event.replace("_", " "), style=colour)
-        about = [f"cycle {event.cycle}"] if event.cycle else []
-        about += [clean(event.phase)] if event.phase else []
-        about += [
-            f"{_number(value, '.1f')} s"
-            for key in ("duration_s", "dwell_s")
-            if isinstance(value := event.details.get(key), float)
-        ]
-        table.add_row(_clock(event.time_s), Text(sign, style=colour), what, Text("  ".join(about), style="grey62"))
-    for _ in range(EVENTS_SHOWN - len(shown)):
-        table.add_row("", "", Text("no events yet", style="grey37") if not shown and _ == 0 else "", "")
-    return table
+def _fitted(text: str, width: int) -> str:
+    """Text in exactly `width` columns of a terminal, where a Chinese character takes two; shortened with an ellipsis."""
+    if width <= 0:
+        return ""
+    return set_cell_size(text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + "…", width)
 
 
 def clean(text: str, longest: int = 60) -> str:
@@ -258,7 +304,8 @@ def _number(value: float | None, how: str) -> str:
     return format(value, how) if value is not None and math.isfinite(value) else "–"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Minutes and seconds, from an hour on with hours: 01:05.0, 2:01:05.0."""
     if not math.isfinite(seconds):
         return "–"
     minutes, rest = divmod(max(0.0, seconds), 60)

@@ -140,6 +140,16 @@ class Reference:
             raise BadReference(
                 f"cannot read the reference {path}",
                 expected="a file written by `lockstep reference build`",
-                found=str(error).splitlines()[0] if str(error) else type(error).__name__,
+                found=_found(error),
                 next_step="Build it again with `lockstep reference build DEMO -o FILE`.",
             ) from error
+
+
+def _found(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    if isinstance(error, zipfile.BadZipFile | EOFError) or "pickle" in str(
+        error
+    ):  # NumPy's word for what is no archive
+        return "another kind of file, or a part of one"
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

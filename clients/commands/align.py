@@ -72,7 +72,7 @@ def command(
         matcher = SwitchingMatcher(reference)
         belief = np.stack([(matcher.step(e, 1 / rate_hz), matcher.belief)[1] for e in second.embeddings])
         at_b = dtw.carry(path[:, ::-1], len(second.embeddings)) / rate_hz
-        live = posterior_figure(times_s[1] - times_s[1][0], belief, reference.duration_s, truth_s=at_b)
+        live = posterior_figure(times_s[1] - times_s[1][0], belief, reference.duration_s, truth_s=at_b, names=names)
         live.savefig(output / "live.png", dpi=120)
     if video:
         partner = np.maximum.accumulate(np.rint(dtw.carry(path, len(first.embeddings))).astype(np.int64))

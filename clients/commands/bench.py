@@ -24,10 +24,12 @@ def command(
     windows: Annotated[
         str, typer.Option(help="Windows W for the scaling table, comma-separated; each is exported anew. Empty: none.")
     ] = "",
-    plot: Annotated[Path | None, typer.Option(help="Write the picture here (.png).")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the figures into this file (.png, .svg or .pdf).")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures here.")] = None,
 ) -> None:
-    """Everything runs on one CPU thread, contestants take turns, so ratios hold even on a machine that is not quiet.
+    """The network is compared with PyTorch and with the least time its arithmetic takes; docs/performance.md explains it.
+
+    Everything runs on one CPU thread, contestants take turns, so ratios hold even on a machine that is not quiet.
 
     Where there is a GPU, TensorRT engines in every precision, ONNX Runtime on CUDA and torch.compile with CUDA graphs
     take part: `lockstep bench --batch 1,16,256,1024`.
@@ -42,8 +44,11 @@ def command(
     from benchmarks.live_path import measure_matcher, measure_stages, memory_mb
     from benchmarks.step import measure_steps
     from clients.bench_report import draw, show
+    from clients.results import check_picture, check_writable
     from engine.bundle import open_bundle
 
+    check_writable(json_file)
+    check_picture(plot)
     console = Console()
     opened = open_bundle(bundle)
     batches = _numbers(batch, "--batch")

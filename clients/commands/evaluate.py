@@ -46,6 +46,7 @@ def offline(
     from rich.console import Console
 
     from clients.progress import steps_bar
+    from clients.results import check_writable
     from engine.errors import ConfigError
     from training.datasets.penn import load_penn
     from training.evaluate.controls import keypoints
@@ -60,7 +61,7 @@ def offline(
     if bundle is not None and checkpoint is not None:
         raise ConfigError("--bundle and --checkpoint were both given", expected="one of them")
     for path in (json_file, output / "results.md" if output else None):
-        _writable(path)
+        check_writable(path)
     dataset = load_penn(data)
     chosen, left_out = choose_actions(dataset, actions.split(",") if actions else None)
     lineup = line_up(bundle, checkpoint, seed)
@@ -101,7 +102,7 @@ def offline(
     if output:
         write_record(output / "results.json", record)
         (output / "results.md").write_text(text, encoding="utf-8")
-        console.print(f"written to {output}", highlight=False)
+        console.print(f"written to {output}", highlight=False, soft_wrap=True)
     typer.echo(text)
 
 
@@ -121,6 +122,7 @@ def ablate(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from clients.results import check_writable
     from training.checks import in_words
     from training.datasets.penn import load_penn
     from training.evaluate.ablation import load_ablation, run_ablation
@@ -128,7 +130,7 @@ def ablate(
     from training.evaluate.records import origin, write_record
 
     table, base = load_ablation(config)
-    _writable(json_file)
+    check_writable(json_file)
     folder = output or Path("runs") / "ablations" / config.stem
     columns = (TextColumn("{task.description}"), BarColumn(30), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
@@ -156,31 +158,15 @@ def page(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the pages.")] = Path("docs"),
 ) -> None:
     """Write docs/results.md and docs/online_results.md from recorded results: targets, tables, and the commands that gave them."""
+    from clients.results import check_writable
     from training.evaluate.online.page import page as online_page
     from training.evaluate.page import page as offline_page
 
     pages = {"results.md": offline_page(records), "online_results.md": online_page(records)}
     for name, text in pages.items():
-        _writable(output / name)
+        check_writable(output / name)
         (output / name).write_text(text, encoding="utf-8")
         typer.echo(f"written to {output / name}")
-
-
-def _writable(path: Path | None) -> None:
-    """Makes its folder and tries whether it can be written, before minutes of work, not after. Raises ConfigError."""
-    from engine.errors import ConfigError
-
-    if path is not None:
-        new = not path.exists()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.open("a").close()
-            if new:
-                path.unlink()
-        except OSError as error:
-            raise ConfigError(
-                f"cannot write {path}", found=error.strerror or str(error), next_step="Choose another place."
-            ) from None
 
 
 @app.command()
@@ -210,14 +196,15 @@ def online(
     from rich.console import Console
 
     from clients.progress import steps_bar
+    from clients.results import check_writable
     from clients.station_pictures import delay_figure, draw_station
     from engine.bundle import open_bundle
     from training.evaluate.online import splits, station_scores, tables
     from training.evaluate.online import stations as rendered
     from training.evaluate.records import finite, origin, write_record
 
-    _writable(json_file)
-    _writable(output / "delays.png" if output else None)
+    check_writable(json_file)
+    check_writable(output / "delays.png" if output else None)
     opened = open_bundle(bundle)
     record: dict[str, Any] = {
         **origin("lockstep"),
@@ -253,7 +240,7 @@ def online(
     record = finite(record)
     if output:
         delay_figure(tables.delays(record)).savefig(output / "delays.png", dpi=120)
-        console.print(f"pictures in {output}", highlight=False)
+        console.print(f"pictures in {output}", highlight=False, soft_wrap=True)
     if json_file:
         write_record(json_file, record)
     typer.echo(tables.markdown(record))

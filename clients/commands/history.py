@@ -12,7 +12,9 @@ import typer
 def command(
     station: Annotated[Path | None, typer.Argument(help="STATION.yaml; or use --store.")] = None,
     store: Annotated[str | None, typer.Option(help="SQLAlchemy URL of the store, instead of a station's.")] = None,
-    what: Annotated[str, typer.Option(help="events, cycles, phases or health.")] = "cycles",
+    what: Annotated[
+        str, typer.Option(help="cycles, phases, events or health (fps, drops and latency, once a minute).")
+    ] = "cycles",
     name: Annotated[str | None, typer.Option("--station", help="Only this station.")] = None,
     kind: Annotated[str | None, typer.Option(help="Only events of this kind.")] = None,
     phase: Annotated[str | None, typer.Option(help="Only this phase.")] = None,

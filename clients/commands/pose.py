@@ -9,7 +9,7 @@ import typer
 
 
 def command(
-    videos: Annotated[list[str], typer.Argument(help="Videos, or folders of images.", metavar="VIDEO...")],
+    videos: Annotated[list[str], typer.Argument(help="Videos, or folders of images.", metavar="VIDEO")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the tracks, one .npz per video.")],
     estimator: Annotated[
         str, typer.Option(help="mediapipe (body), mediapipe-hands, rtmpose-onnx (needs --model).")

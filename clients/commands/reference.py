@@ -16,7 +16,8 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 @app.command()
 def build(
     demonstrations: Annotated[
-        list[str], typer.Argument(metavar="DEMO...", help="Videos or tracks (.npz) of the procedure done well.")
+        list[str],
+        typer.Argument(metavar="DEMO", help="One or several videos, or tracks (.npz), of the procedure done well."),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The reference to write, for example my.ref.")],
     start: Annotated[float | None, typer.Option(help="Start of the cycle in the first recording, seconds.")] = None,
@@ -26,13 +27,16 @@ def build(
         typer.Option(help="phases.yaml: names, start_s and end_s on the first recording. Default: one phase."),
     ] = None,
     bundle: Annotated[str | None, typer.Option(help="Bundle, by name or folder (default: the shipped one).")] = None,
-    picture: Annotated[Path | None, typer.Option(help="Also draw the reference into this PNG.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Also draw the reference into this file (.png, .svg or .pdf).")
+    ] = None,
     estimator: Annotated[str, typer.Option(help="Pose estimator for videos.")] = "mediapipe",
     model: Annotated[
         Path | None, typer.Option(help="Model file for the estimator (default: the packaged one).")
     ] = None,
     region: Annotated[
-        str | None, typer.Option(help="Where the operator is: 'left,top,right,bottom', as fractions 0–1.")
+        str | None,
+        typer.Option(help="Where the operator is: 'left,top,right,bottom' or 'x,y x,y x,y …', as fractions 0–1."),
     ] = None,
     cyclic: Annotated[bool, typer.Option("--cyclic/--once", help="Whether the work starts over at its end.")] = True,
 ) -> None:
@@ -40,6 +44,7 @@ def build(
     from rich.console import Console
 
     from clients.progress import progress_bar
+    from clients.results import check_picture, check_writable
     from engine.bundle import open_bundle
     from engine.errors import ConfigError
     from engine.phase_marks import read_phases
@@ -51,6 +56,8 @@ def build(
     for path in filter(None, (output, picture)):
         if not path.absolute().parent.is_dir():
             raise ConfigError(f"no folder for {path}", found=f"no {path.parent}", next_step="Create it first.")
+    check_writable(output)
+    check_picture(picture)
     marks = read_phases(phases) if phases is not None else None
     area = parse_region(region) if region is not None else None
     first = Demonstration(demonstrations[0], start, end)
@@ -74,11 +81,15 @@ def build(
 @app.command()
 def show(
     reference: Annotated[Path, typer.Argument(help="A reference made by `lockstep reference build`.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Draw it into this PNG.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Draw it into this file (.png, .svg or .pdf).")
+    ] = None,
 ) -> None:
     """Say what a reference holds, and draw it."""
+    from clients.results import check_picture
     from engine.reference import Reference
 
+    check_picture(output)
     loaded = Reference.load(reference)
     _describe(loaded, reference)
     if output is not None:
@@ -87,14 +98,8 @@ def show(
 
 def _draw(reference: Reference, path: Path, title: str) -> None:
     from clients.reference_picture import save_reference_picture
-    from engine.errors import ConfigError
 
-    try:
-        save_reference_picture(reference, path, title)
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"cannot draw into {path}", expected="a name ending in .png, .svg or .pdf", found=str(error).splitlines()[0]
-        ) from None
+    save_reference_picture(reference, path, title)
     typer.echo(f"written: {path}")
 
 

@@ -11,7 +11,9 @@ import typer
 def command(
     recording: Annotated[Path, typer.Argument(help="Made by `lockstep record`.")],
     station: Annotated[Path, typer.Argument(help="STATION.yaml: which reference and bundle.")],
-    speed: Annotated[float | None, typer.Option(help="1: as it was. Default: as fast as can be.")] = None,
+    speed: Annotated[
+        float | None, typer.Option(help="1: as fast as it was; 2: twice as fast. Default: as fast as can be.")
+    ] = None,
     publish: Annotated[bool, typer.Option(help="Publish on the station's bus meanwhile.")] = False,
     headless: Annotated[bool, typer.Option("--headless", help="No terminal view.")] = False,
 ) -> None:

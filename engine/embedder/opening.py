@@ -156,7 +156,7 @@ def open_embedder(bundle: Bundle, runtime: str = "auto") -> StationEmbedder:
         if runtime not in usable or (runtime == asked_for and runtime not in MADE_HERE):
             raise
         embedder = StationEmbedder(safe())
-        log.warning("%s ONNX Runtime serves.", error)
+        log.warning("%s ONNX Runtime serves meanwhile.", error)
     if runtime in MADE_HERE:
         threading.Thread(target=make, args=(embedder, runtime), name="lockstep-make-runtime", daemon=True).start()
     return embedder
@@ -167,8 +167,8 @@ def _refuse_to_compile() -> None:
 
     if not is_compiled():
         raise EngineBuildError(
-            "the step has not been compiled for this processor yet",
-            next_step="That is done now, in the background, once.",
+            "the network has not been compiled for this processor yet",
+            next_step="That is done now, once, in the background.",
         )
 
 

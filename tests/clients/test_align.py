@@ -5,7 +5,9 @@ import csv
 import cv2
 import numpy as np
 import pytest
+from pictures import cut_off, words
 
+from clients.alignment_pictures import correspondence_figure, path_figure, posterior_figure
 from clients.cli import main
 from engine.pose.track import PoseTrack
 
@@ -24,6 +26,18 @@ def test_two_tracks_are_aligned_into_a_folder(tmp_path, walk, tiny_bundle):
         assert cv2.imread(str(tmp_path / "out" / picture)).std() > 5
     video = cv2.VideoCapture(str(tmp_path / "out" / "aligned.mp4"))
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == pytest.approx(40, abs=2)
+
+
+def test_pictures_name_both_recordings_however_long_their_names_are(walk):
+    names = ("the second shift of last Tuesday, " * 8, "検査" * 60)
+    path = np.column_stack([np.arange(len(walk))] * 2)
+    correspondence = correspondence_figure((walk, walk), "body13", path, 20.0, names)
+    cost = path_figure(np.eye(len(walk)), path, 20.0, names)
+    live = posterior_figure(np.linspace(0, 3, len(walk)), np.eye(len(walk)), 3.0, names=names)
+    for figure in (correspondence, cost, live):
+        assert cut_off(figure) == []
+        for name in names:
+            assert any(name[:15] in said for said in words(figure))
 
 
 def test_a_bundle_that_looks_both_ways_aligns_whole_recordings_and_believes_nothing_live(tmp_path, walk, paper_bundle):

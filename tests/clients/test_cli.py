@@ -25,6 +25,7 @@ def test_help_names_every_command_without_importing_anything_heavy():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert all(f"  {name} " in result.stdout for name in COMMANDS)
+    assert "..." not in result.stdout.split("Commands:")[1], "a line of help is too long for 80 columns"
     assert result.stdout.rstrip().endswith("[]")
 
 
@@ -55,6 +56,26 @@ def test_a_users_mistake_is_one_line_and_status_2(monkeypatch, capsys):
         main(["run"])
     assert end.value.code == 2
     assert capsys.readouterr().err == "lockstep: the setting is wrong: expected a, found b. Correct it.\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "--source", "synth:cycles=1", "--reference", "no.ref", "--headless", "--json", "FILE/f.json"],
+        ["run", "--source", "synth:cycles=1", "--reference", "no.ref", "--headless", "--report", "FILE/report"],
+        ["demo", "--headless", "--json", "FILE/f.json"],
+        ["bench", "--plot", "FILE/p.png"],
+        ["bench", "--plot", "p.xlsx"],
+    ],
+)
+def test_a_place_that_cannot_be_written_is_refused_before_the_work_not_after(arguments, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "FILE").write_text("a file, not a folder")
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    assert capsys.readouterr().err.startswith(("lockstep: cannot write FILE/", "lockstep: cannot draw into p.xlsx"))
+    assert [path.name for path in tmp_path.iterdir()] == ["FILE"]
 
 
 def test_the_table_of_commands_and_the_application_agree():

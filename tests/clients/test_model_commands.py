@@ -46,6 +46,20 @@ def test_doctor_names_a_broken_bundle_and_exits_1(tmp_path, capsys) -> None:
     assert "no bundle at" in capsys.readouterr().out
 
 
+def test_doctor_checks_the_reference_of_a_station_against_the_bundle_of_that_station(
+    tiny_bundle, tracks, tmp_path, capsys
+) -> None:
+    reference, station = tmp_path / "my.ref", tmp_path / "station.yaml"
+    assert lockstep("reference", "build", tracks / "a.npz", "--bundle", tiny_bundle.folder, "-o", reference) == 0
+    ports = "bus: {publish: null, requests: null}"
+    station.write_text(f"reference: my.ref\nbundle: {tiny_bundle.folder}\n{ports}\n")
+    assert lockstep("doctor", "--station", station) == 0
+    assert "tiny: body13" in (said := capsys.readouterr().out) and "1 phase" in said
+    station.write_text(f"reference: my.ref\n{ports}\n")
+    assert lockstep("doctor", "--station", station) == 1
+    assert "made with another bundle" in " ".join(capsys.readouterr().out.split())
+
+
 def test_parity_of_a_bundle_with_itself_on_recorded_tracks(tiny_bundle, tracks, tmp_path, capsys) -> None:
     pytest.importorskip("torch")
     figures = tmp_path / "parity.json"

@@ -3,11 +3,12 @@
 import matplotlib.image
 import numpy as np
 import pytest
+from pictures import cut_off, words
 
 from clients.cli import main
 from clients.reference_picture import distinctness, reference_figure
 from engine.pose.track import PoseTrack
-from engine.reference import Reference
+from engine.reference import Phase, Reference
 from engine.sources.rendered import StationParams, simulate
 
 PHASES = """
@@ -45,8 +46,8 @@ def reference(tracks, tiny_bundle, tmp_path_factory):
 def test_a_reference_is_built_and_described(reference, capsys):
     assert lockstep("reference", "show", reference) == 0
     said = capsys.readouterr().out
-    for words in ("4.50 s", "cyclic", "bundle tiny", "from 1.npz, 2.npz", "reach", "limit 5 s", "optional"):
-        assert words in said
+    for expected in ("4.50 s", "cyclic", "bundle tiny", "from 1.npz, 2.npz", "reach", "limit 5 s", "optional"):
+        assert expected in said
     info = Reference.load(reference).info
     assert len(info.durations_s) == 2 and info.phases[0].name == "reach"
 
@@ -59,8 +60,21 @@ def test_a_reference_is_drawn(reference, tmp_path, capsys):
 
 def test_names_that_do_not_fit_their_strip_are_numbered_and_listed(reference):
     figure = reference_figure(Reference.load(reference), "my")
-    words = [text.get_text() for text in figure.texts] + [t.get_text() for axis in figure.axes for t in axis.texts]
-    assert "reach" in words and "2" in words and "2 a rather long name for a phase" in words
+    said = " ".join(words(figure)).replace("\N{NO-BREAK SPACE}", " ")
+    assert {"reach", "2"} <= words(figure) and "2: a rather long name for a phase" in said
+
+
+def test_of_many_phases_with_long_names_none_is_cut_off(reference):
+    loaded = Reference.load(reference)
+    step_s = loaded.duration_s / 12
+    phases = [
+        Phase(name=f"tighten screw {i} to 5 Nm and mark it 検査", start_s=i * step_s, end_s=(i + 1) * step_s)
+        for i in range(12)
+    ]
+    loaded.info = loaded.info.model_copy(update={"phases": phases, "durations_s": [[step_s] * 12] * 2})
+    figure = reference_figure(loaded, "my")
+    assert cut_off(figure) == []
+    assert "12: tighten screw 11" in " ".join(words(figure)).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_a_reference_in_which_nobody_is_seen_is_drawn_all_the_same(reference):

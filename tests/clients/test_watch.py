@@ -4,6 +4,7 @@ import io
 import math
 
 import msgspec
+from rich.cells import cell_len
 from rich.console import Console
 
 from clients.watch import View, render
@@ -98,3 +99,31 @@ def test_the_view_is_a_sink_that_can_be_drawn_at_any_moment():
     view.state(state())
     view.event(Event("bench-1", 1, "slow", 0.0, 0.0, phase="pick"))
     assert "slow" in shown(view) and "place" in shown(view)
+
+
+def test_nothing_that_matters_is_cut_off_in_a_terminal_of_eighty_columns():
+    latency_ms = dict.fromkeys(
+        ("wait", "pose", "embed", "match", "events", "publish", "after_pose", "total"), (18.1, 21.4)
+    )
+    view = render(state(latency_ms=latency_ms, eta_s=123.4), HELLO, [])
+    text = shown(view, width=80)
+    for expected in ("62 %", "93 %", "123.4 s left", "after pose", "total", "running"):
+        assert expected in text
+    assert "…" not in text
+    assert len(text.splitlines()) <= 24  # what a terminal of the usual size shows
+
+
+def test_every_width_is_filled_and_none_overrun_by_long_names_in_any_script():
+    phases = [PhaseInfo(f"Schraube Größe M{i} festziehen 検査検査", i, i + 1) for i in range(12)]
+    hello = Hello("bench-1", phases, 12.0, "body13", [], 20.0, "body13 0badc0ff")
+    events = [Event("bench-1", 1, "phase_out_of_order", 61.5, 0.0, 3, phases[2].name)]
+    for width in (30, 40, 60, 80, 100):
+        lines = shown(render(state(phase=phases[1].name), hello, events), width).splitlines()
+        assert {cell_len(line) for line in lines} == {width}
+
+
+def test_what_is_wrong_is_said_in_full_and_first():
+    trouble = "store: " + 8 * "the disk is full and events wait; "
+    text = shown(render(state(), HELLO, [], trouble=trouble), width=80)
+    said = " ".join(text.replace("│", " ").split())
+    assert trouble.strip() in said and said.index(trouble.strip()) < said.index("pick")

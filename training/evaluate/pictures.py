@@ -25,8 +25,10 @@ SHOWN = 9
 """Frames of a clip drawn side by side."""
 QUERIES, NEIGHBOURS = 5, 5
 TSNE_CLIPS, TSNE_FRAMES = 24, 1200
-_PHASE_COLOURS = plt.get_cmap("tab10").colors  # type: ignore[attr-defined]
-_RIGHT, _WRONG = "#2a9d55", "#c8373b"
+_PHASE_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
+"""Told apart by people with colour-blindness too (Okabe and Ito, 2008)."""
+_RIGHT, _WRONG = ("#0072b2", "-"), ("#d55e00", "--")
+"""Told apart without colour too: a frame of another phase is dashed."""
 
 
 def draw_all(folder: Path, model: Features, keypoints: Features, action: Action) -> list[Path]:
@@ -68,7 +70,7 @@ def alignment(a: Clip, b: Clip, of_a: NDArray[np.floating], of_b: NDArray[np.flo
     for column, frame in enumerate(found):
         top = axes[0, column].get_position()
         x = np.interp(frame, [0, len(b.poses) - 1], centre)
-        colour = _PHASE_COLOURS[int(a.phases[frames_a[column]]) % 10] if a.phases is not None else "#555555"
+        colour = _phase_colour(a, frames_a[column])
         figure.add_artist(
             ConnectionPatch(
                 (top.x0 + top.width / 2, top.y0 - 0.01),
@@ -78,12 +80,15 @@ def alignment(a: Clip, b: Clip, of_a: NDArray[np.floating], of_b: NDArray[np.flo
                 lw=1.6,
             )
         )
-    figure.suptitle(f"{a.action}: each frame above and its nearest neighbour below (line colour: phase)", fontsize=11)
+    figure.suptitle(
+        f"{a.action}: each frame above is joined to the moment of its nearest neighbour below (colour of frames and lines: phase)",
+        fontsize=11,
+    )
     return figure
 
 
 def retrieval(clips: list[Clip], embedded: list[NDArray[np.floating]]) -> plt.Figure:
-    """Query frames of the first clip, and their nearest frames, one per other clip. Framed green where the phase agrees."""
+    """Query frames of the first clip, and their nearest frames, one per other clip. Dashed where the phase differs."""
     query = clips[0]
     asked = np.linspace(0, len(query.poses) - 1, QUERIES).round().astype(int)
     figure, axes = plt.subplots(QUERIES, NEIGHBOURS + 1, figsize=(9.5, 1.75 * QUERIES))
@@ -102,10 +107,10 @@ def retrieval(clips: list[Clip], embedded: list[NDArray[np.floating]]) -> plt.Fi
                 _, clip, at = entry
                 _skeleton(axis, clip, at)
                 if query.phases is not None and clip.phases is not None:
-                    _framed(axis, _RIGHT if query.phases[frame] == clip.phases[at] else _WRONG)
+                    _framed(axis, *(_RIGHT if query.phases[frame] == clip.phases[at] else _WRONG))
     axes[0, 0].set_title("query", fontsize=9)
     axes[0, 1].set_title("nearest →", fontsize=9)
-    figure.suptitle(f"{query.action}: nearest frames in other clips (green: same phase)", fontsize=11)
+    figure.suptitle(f"{query.action}: nearest frame in each of five other clips (dashed: another phase)", fontsize=11)
     return figure
 
 
@@ -123,6 +128,7 @@ def embedding_map(spaces: Mapping[str, list[NDArray[np.floating]]], name: str) -
         dots = axis.scatter(*at.T, c=when[keep], cmap="viridis", s=9, linewidths=0)
         axis.set(title=f"{name}: {space}", xticks=[], yticks=[])
     figure.colorbar(dots, ax=axes[0].tolist(), label="time within the clip (0 start, 1 end)", shrink=0.9)
+    figure.suptitle("t-SNE, a dot per frame; where clips are aligned, neighbours share a colour", fontsize=11)
     return figure
 
 
@@ -144,9 +150,13 @@ def _skeleton(axis: Axes, clip: Clip, frame: int) -> None:
     if layout.joints[0] == "head" and head[2] > 0:
         axis.plot(head[0], head[1], "o", color="#555555", ms=5)
     axis.set(xticks=[], yticks=[], aspect="equal")
-    _framed(axis, _PHASE_COLOURS[int(clip.phases[frame]) % 10] if clip.phases is not None else "#bbbbbb")
+    _framed(axis, _phase_colour(clip, frame))
 
 
-def _framed(axis: Axes, colour: object) -> None:
+def _phase_colour(clip: Clip, frame: int) -> str:
+    return _PHASE_COLOURS[int(clip.phases[frame]) % len(_PHASE_COLOURS)] if clip.phases is not None else "#888888"
+
+
+def _framed(axis: Axes, colour: str, dashes: str = "-") -> None:
     for spine in axis.spines.values():
-        spine.set(color=colour, linewidth=1.8)
+        spine.set(color=colour, linewidth=1.8, linestyle=dashes)
