@@ -76,11 +76,10 @@ def _with_details(row: dict[str, Any]) -> dict[str, Any]:
 def table(what: str, found: list[dict[str, Any]]) -> Table:
     """The rows for a terminal, without details, for which it is too narrow; nothing in them is taken for markup."""
     stations = {row["station"] for row in found}
-    hidden = {"details", "station"} if len(stations) == 1 else {"details"}
-    found = [{name: value for name, value in row.items() if name not in hidden} for row in found]
-    title = f"{len(found)} {what.removesuffix('s') if len(found) == 1 else what}" + (
-        f" of {clean(*stations)}" if len(stations) == 1 else ""
-    )
+    left_out = {"details", "station"} if len(stations) == 1 else {"details"}
+    found = [{name: value for name, value in row.items() if name not in left_out} for row in found]
+    title = f"{clean(stations.pop())}: " if len(stations) == 1 else ""
+    title += f"{len(found)} {what.removesuffix('s') if len(found) == 1 else what}"
     shown = Table(title=Text(title), header_style="bold", box=None, pad_edge=False, title_justify="left")
     if not found:
         shown.add_column("nothing found", style="grey62")
@@ -89,7 +88,8 @@ def table(what: str, found: list[dict[str, Any]]) -> Table:
         shown.add_column(
             _heading(name),
             justify="right" if isinstance(value, int | float) else "left",
-            no_wrap=name not in ("station", "phase"),  # of all others a part says nothing, or something else
+            no_wrap=name != "phase",  # in a narrow terminal names are folded: half a number or kind says nothing
+            overflow="fold" if name == "phase" else "ellipsis",
         )
     for row in found:
         shown.add_row(*(Text(_shown(name, value)) for name, value in row.items()))

@@ -42,7 +42,7 @@ def command(
         ("Runtimes, best first", lambda: _runtimes(bundle)),
         ("Model", lambda: _model(bundle)),
         ("Cameras", _cameras),
-        ("Bus and store", lambda: _bus_and_store(station)),
+        ("Station" if station else "Bus and store", lambda: _bus_and_store(station)),
         ("More", _extras),
     ]
     marks = {"ok": "[green]✓[/]", "optional": "[dim]–[/]", "problem": "[red]✗[/]"}
@@ -75,7 +75,7 @@ def _bundle_of(station: Path | None) -> str | None:
 
     try:
         return load_station(station).bundle if station is not None else None
-    except LockstepError:  # said under "Bus and store"
+    except LockstepError:  # said under "Station"
         return None
 
 
@@ -230,8 +230,9 @@ def _bus_and_store(station: Path | None) -> list[Finding]:
     bus = config.bus
 
     def reference() -> str:
-        Reference.load(config.reference).check_bundle(open_bundle(config.bundle))
-        return str(config.reference)
+        loaded = Reference.load(config.reference)
+        loaded.check_bundle(open_bundle(config.bundle))
+        return f"{config.reference}: {len(loaded.info.phases)} phases, {loaded.duration_s:.1f} s"
 
     def access() -> str:
         for address in filter(None, (bus.publish, bus.requests)):
