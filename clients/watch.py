@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.panel import Panel
 from rich.segment import Segment
 from rich.style import Style
@@ -159,11 +160,12 @@ class PhaseStrip:
 def _progress(state: State | None, hello: Hello | None) -> Table:
     """Bars of phase, cycle and confidence."""
     table = Table.grid(padding=(0, 2))
-    table.add_column(width=LABEL - 2, style="grey62")
-    table.add_column(width=18, no_wrap=True, overflow="ellipsis")
-    table.add_column(width=40)
-    table.add_column(justify="right", width=6)
-    table.add_column(style="grey62", no_wrap=True)
+    table.add_column(width=LABEL - 2, style="grey62", no_wrap=True)
+    longest = max((len(clean(phase.name)) for phase in hello.phases), default=0) if hello else 0
+    table.add_column(width=min(18, max(8, longest)), no_wrap=True, overflow="ellipsis")
+    table.add_column()  # the bars: narrower where the terminal is, and of one width whatever is said beside them
+    table.add_column(justify="right", width=6, no_wrap=True)
+    table.add_column(style="grey62", no_wrap=True, min_width=11)
     working = state is not None and state.phase is not None
     colour = phase_colour(state.phase_index) if state and state.phase_index is not None else "grey37"
     phase = clean(state.phase) if state and state.phase is not None else "–"
@@ -181,16 +183,25 @@ def _progress(state: State | None, hello: Hello | None) -> Table:
         ("sure", "", state.confidence if state else 0.0, "#8a6fd1", ""),
     )
     for label, value, share, bar_colour, note in rows:
-        table.add_row(label, value, _bar(share, bar_colour), f"{_number(100 * share, '.0f')} %", note)
+        table.add_row(label, value, Bar(share, bar_colour), f"{_number(100 * share, '.0f')} %", note)
     return table
 
 
-def _bar(share: float, colour: str, width: int = 40) -> Text:
-    share = min(1.0, max(0.0, share)) if math.isfinite(share) else 0.0
-    eighths = round(share * width * 8)
-    whole, part = divmod(eighths, 8)
-    filled = "█" * whole + (" ▏▎▍▌▋▊▉"[part] if part else "")
-    return Text.assemble((filled, colour), ("·" * (width - len(filled)), "grey30"))
+class Bar:
+    """A share from 0 to 1, drawn over the width there is."""
+
+    def __init__(self, share: float, colour: str) -> None:
+        self.share = min(1.0, max(0.0, share)) if math.isfinite(share) else 0.0
+        self.colour = colour
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(4, 40).with_maximum(options.max_width)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = min(40, options.max_width)
+        whole, part = divmod(round(self.share * width * 8), 8)
+        filled = "█" * whole + (" ▏▎▍▌▋▊▉"[part] if part else "")
+        yield Text.assemble((filled, self.colour), ("·" * (width - len(filled)), "grey30"))
 
 
 def _vitals(state: State | None) -> Table:
@@ -214,7 +225,7 @@ def _vitals(state: State | None) -> Table:
     known = [stage for stage in _STAGES if stage in state.latency_ms]
     known += sorted(stage for stage in state.latency_ms if stage not in _STAGES)[: 8 - len(known)]
     if known:
-        latency = Table.grid(padding=(0, 2))
+        latency = Table.grid(padding=(0, 1))  # all of them fit into a terminal of 80 columns
         for _ in known:
             latency.add_column(justify="right", min_width=6, no_wrap=True)
         latency.add_row(*(Text(clean(stage).replace("_", " "), style="grey62") for stage in known))
