@@ -4,6 +4,7 @@ import io
 import math
 
 import msgspec
+import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -51,6 +52,15 @@ def test_it_shows_phase_progress_pace_counts_latency_and_events():
         "▲",
     ):
         assert expected in text
+
+
+@pytest.mark.parametrize("width", [100, 80, 60])
+def test_a_bar_is_as_full_as_its_percentage_in_a_terminal_of_any_width(width):
+    for share in (0.0, 0.25, 0.5, 1.0):
+        lines = shown(render(state(phase_progress=share), HELLO, []), width).splitlines()
+        (line,) = [line for line in lines if f" {100 * share:.0f} %" in line and "phase " in line]
+        assert line.count("█") == pytest.approx(share * (line.count("█") + line.count("·")), abs=1)
+        assert line.count("█") + line.count("·") >= 10
 
 
 def test_before_anything_is_known_there_is_still_a_picture():
