@@ -204,8 +204,7 @@ def run(
     if target == "key_events":
         labelled = dataset.select(split="train", labelled=True)
         shares = phase_shares(labelled)
-        known_clocks = ((clip.id, anchored(clip, shares[clip.action])) for clip in labelled)
-        clocks = {name: clock for name, clock in known_clocks if clock is not None}
+        clocks = {c.id: clock for c in labelled if (clock := anchored(c, shares[c.action])) is not None}
     for number, action in enumerate(track(actions, description="streams", transient=True)):
         train = dataset.select(action=action, split="train", labelled=True)
         known = [clip for clip in train if not (tuning and is_tuning(clip)) and len(clip.poses) >= 8]

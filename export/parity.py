@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from engine.bundle import Bundle, open_bundle
 from engine.embedder.opening import open_runtime
+from engine.embedder.whole import WholeRecordings
 from engine.errors import BadReference, ConfigError, ParityError
 from engine.matching import open_matcher
 from engine.matching.building import EmbeddedDemo, build_reference
@@ -22,6 +23,8 @@ from models.crop import crop_sequence
 MAX_ERROR = 1e-4
 LEAST_COSINE = 0.999
 LEAST_SAME_PHASE = 0.999
+WHOLE_TICKS = 600
+"""Of each recording that is compared as a whole: every tick attends to all, so memory goes with the square."""
 PHASES = 4
 """Equal parts of the reference: what matters is that both models name the same one."""
 
@@ -178,6 +181,31 @@ def compare(a: Side, b: Side, groups: list[Streams], progress: Callable[[], None
     report.same_phase = float(np.concatenate(same).mean()) if same else float("nan")
     report.progress_difference = float(np.concatenate(apart).mean()) if apart else float("nan")
     return report
+
+
+def check_whole(checkpoint: Path, bundle: Bundle, groups: list[Streams]) -> float:
+    """Largest difference between a checkpoint's network and the bundle's graph of whole recordings, over all streams.
+
+    `compare` steps tick by tick; alignment and offline evaluation use this other graph. Raises ParityError where it is too large.
+    """
+    import torch
+
+    from training.checkpoint import load_checkpoint
+
+    loaded, whole, worst = load_checkpoint(checkpoint), WholeRecordings(bundle), 0.0
+    for poses in (stream for group in groups for stream in group.streams):
+        keypoints = crop_sequence(poses[:WHOLE_TICKS], loaded.net.config.layout, **loaded.crop)
+        with torch.inference_mode():
+            wanted = loaded.net(torch.from_numpy(keypoints)[None])[0].numpy()
+        worst = max(worst, _worst(np.abs(wanted - whole.of_cropped(keypoints)).max()))
+    if worst > MAX_ERROR:
+        raise ParityError(
+            f"{bundle.folder / str(bundle.info.sequence_file)} does not compute what {checkpoint} computes",
+            expected=f"≤ {MAX_ERROR:g}",
+            found=f"{worst:.6g}",
+            next_step="Do not use it. Export it again.",
+        )
+    return worst
 
 
 def _worst(value: float) -> float:

@@ -66,7 +66,8 @@ def _checkpoint_to_bundle(console, checkpoint: Path, output: Path | None, name: 
 
     need("torch", "onnx", "onnxscript", "safetensors")
     from export.bundle import write_bundle
-    from export.parity import bundle_side, checkpoint_side
+    from export.parity import MAX_ERROR, bundle_side, check_whole, checkpoint_side
+    from export.streams import real_streams
     from training.checkpoint import load_checkpoint
 
     if output is None:
@@ -86,6 +87,8 @@ def _checkpoint_to_bundle(console, checkpoint: Path, output: Path | None, name: 
         highlight=False,
     )
     report_parity(console, checkpoint_side(checkpoint), bundle_side(bundle), data)
+    worst = check_whole(checkpoint, bundle, real_streams(data, info.layout, info.rate_hz))
+    console.print(f"whole recordings at once: largest error {worst:.2e}, ≤ {MAX_ERROR:g}", highlight=False)
 
 
 def _bundle_to_precision(

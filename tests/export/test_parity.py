@@ -14,7 +14,7 @@ from engine.embedder.pytorch import load_net  # noqa: E402
 from engine.errors import BundleError, ConfigError, ParityError  # noqa: E402
 from export.bundle import write_bundle  # noqa: E402
 from export.onnx import OPSET  # noqa: E402
-from export.parity import bundle_side, compare, open_side  # noqa: E402
+from export.parity import bundle_side, check_whole, compare, open_side  # noqa: E402
 from export.precision import cast_products, emulate_products, write_precision  # noqa: E402
 from export.streams import Streams, real_streams  # noqa: E402
 
@@ -44,6 +44,21 @@ def test_a_bundle_for_whole_recordings_computes_what_its_checkpoint_computes(pap
 
     save_checkpoint(tmp_path / "checkpoint", Checkpoint(load_net(paper_bundle), dict(paper_bundle.info.crop)))
     compare(open_side(str(tmp_path / "checkpoint")), bundle_side(paper_bundle), streams).check()
+
+
+@pytest.mark.parametrize("which", ["causal", "whole recordings"])
+def test_the_graph_of_whole_recordings_is_checked_too(tiny_bundle, paper_bundle, streams, tmp_path, which) -> None:
+    from training.checkpoint import Checkpoint, save_checkpoint
+
+    bundle = tiny_bundle if which == "causal" else paper_bundle
+    net, crop = load_net(bundle), dict(bundle.info.crop)
+    save_checkpoint(tmp_path / "checkpoint", Checkpoint(net, crop))
+    assert check_whole(tmp_path / "checkpoint", bundle, streams) <= 1e-5
+    with torch.no_grad():
+        net.temporal.norm.bias += 0.3
+    save_checkpoint(tmp_path / "checkpoint", Checkpoint(net, crop))
+    with pytest.raises(ParityError, match=r"sequence\.onnx"):
+        check_whole(tmp_path / "checkpoint", bundle, streams)
 
 
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
