@@ -114,14 +114,24 @@ def _local(wall_s: float, precision: str) -> str:
     return datetime.fromtimestamp(wall_s).isoformat(" ", precision)
 
 
-def export(found: list[dict[str, Any]], path: Path) -> None:
-    """Raises ConfigError for another kind of file, DataError where it cannot be written."""
+def _columns(what: str) -> list[str]:
+    """Of every row of that table, as `rows` gives it."""
+    names = _TABLES[what].c.keys()
+    return [name for name in names if name != "message"] + (["details"] if "message" in names else [])
+
+
+def export(what: str, found: list[dict[str, Any]], path: Path) -> None:
+    """Rows of `what`; without any, the file has its columns all the same.
+
+    Raises ConfigError for another kind of file, DataError where it cannot be written.
+    """
+    columns = _columns(what)
     try:
         if path.suffix == ".csv":
             with path.open("w", newline="", encoding="utf-8") as file:
                 writer = csv.writer(file)
-                writer.writerow(map(_heading, found[0] if found else ()))
-                writer.writerows([_for_csv(name, value) for name, value in row.items()] for row in found)
+                writer.writerow(map(_heading, columns))
+                writer.writerows([_for_csv(name, row[name]) for name in columns] for row in found)
         elif path.suffix == ".parquet":
             try:
                 import pyarrow
@@ -130,8 +140,8 @@ def export(found: list[dict[str, Any]], path: Path) -> None:
                 raise ConfigError(
                     "Parquet needs pyarrow", next_step="pip install 'lockstep[parquet]', or write a .csv."
                 ) from None
-            plain = [{name: _as_text(value) for name, value in row.items()} for row in found]
-            pyarrow.parquet.write_table(pyarrow.Table.from_pylist(plain), path)
+            plain = {name: [_as_text(row[name]) for row in found] for name in columns}
+            pyarrow.parquet.write_table(pyarrow.Table.from_pydict(plain), path)
         else:
             raise ConfigError("what kind of file?", expected="a name ending in .csv or .parquet", found=path.name)
     except OSError as error:

@@ -51,5 +51,5 @@ def command(
     if output is None:
         Console().print(table(what, found))
     else:
-        export(found, output)
+        export(what, found, output)
         typer.echo(f"written: {output} ({len(found)} rows)")

@@ -63,33 +63,41 @@ def test_what_does_not_exist_is_one_clear_line(store, tmp_path):
     with pytest.raises(ConfigError, match=r"no such kind of event: expected cycle_started, .*, found bogus"):
         rows(store, "events", Filter(kind="bogus"))
     with pytest.raises(ConfigError, match="kind of file"):
-        export([], tmp_path / "x.xlsx")
+        export("events", [], tmp_path / "x.xlsx")
     with pytest.raises(StoreError, match="nothing was stored"):
         Store(f"sqlite:///{tmp_path}/none.db", create=False)
     assert not (tmp_path / "none.db").exists()
 
 
 def test_csv_has_local_times_and_details(store, told, tmp_path):
-    export(rows(store, "events", Filter("bench")), tmp_path / "e.csv")
+    export("events", rows(store, "events", Filter("bench")), tmp_path / "e.csv")
     found = read_csv(tmp_path / "e.csv")
     assert [row["kind"] for row in found] == [event.event for event in told]
     assert [json.loads(row["details"]) for row in found] == [event.details for event in told]
     times_s = [datetime.strptime(row["time"], "%Y-%m-%d %H:%M:%S.%f").timestamp() for row in found]
     assert times_s == pytest.approx([event.wall_s for event in told], abs=0.001)
-    export(rows(store, "cycles", Filter()), tmp_path / "c.csv")
+    export("cycles", rows(store, "cycles", Filter()), tmp_path / "c.csv")
     assert datetime.fromisoformat(read_csv(tmp_path / "c.csv")[0]["ended"]).year == 2001
+
+
+@pytest.mark.parametrize("what", ["events", "cycles", "phases", "health"])
+def test_a_file_of_nothing_has_the_columns_of_one_of_something(what, store, tmp_path):
+    some, none = tmp_path / "some.csv", tmp_path / "none.csv"
+    export(what, rows(store, what, Filter()), some)
+    export(what, [], none)
+    assert none.read_text().splitlines() == some.read_text().splitlines()[:1] != []
 
 
 def test_parquet_holds_the_same_rows(store, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
     found = rows(store, "events", Filter("bench"))
-    export(found, tmp_path / "e.parquet")
+    export("events", found, tmp_path / "e.parquet")
     kept = parquet.read_table(tmp_path / "e.parquet").to_pylist()
     assert [{**row, "details": json.loads(row["details"])} for row in kept] == found
 
 
 def test_a_spreadsheet_does_not_run_what_a_phase_is_called(store, tmp_path):
-    export(rows(store, "events", Filter("other")), tmp_path / "e.csv")
+    export("events", rows(store, "events", Filter("other")), tmp_path / "e.csv")
     assert "'=cmd()" in (tmp_path / "e.csv").read_text()
 
 
