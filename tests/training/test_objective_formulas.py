@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 from training.objectives import Ticks  # noqa: E402
 from training.objectives.contrastive_regression import contrastive_regression  # noqa: E402
 from training.objectives.cross_video import cross_video  # noqa: E402
-from training.objectives.lav import contrastive_idm  # noqa: E402
+from training.objectives.lav import contrastive_idm, lav  # noqa: E402
 from training.objectives.sequence_contrastive import sequence_contrastive  # noqa: E402
 from training.objectives.tcc import tcc  # noqa: E402
 
@@ -115,7 +115,21 @@ def test_contrastive_idm_is_lav_s_regulariser(batch) -> None:
     assert float(contrastive_idm(torch.tensor(z), ticks, 0.5, 2.0)) == pytest.approx(np.concatenate(losses).mean())
 
 
-@pytest.mark.parametrize("objective", [contrastive_regression, tcc, sequence_contrastive, cross_video])
+def test_lav_aligns_what_is_labelled_and_nothing_else(batch) -> None:
+    z, ticks = batch
+    costs = []
+    for a, _, b, _ in pairs(z, ticks.time_s, ticks, same=False):
+        total = np.full((len(a) + 1, len(b) + 1), np.inf)
+        total[0, 0] = 0.0
+        for i, j in itertools.product(range(len(a)), range(len(b))):
+            before = -np.array([total[i, j], total[i, j + 1], total[i + 1, j]]) / 0.1
+            total[i + 1, j + 1] = squared(a, b)[i, j] - 0.1 * np.logaddexp.reduce(before)
+        costs.append(total[-1, -1] / (len(a) + len(b)))
+    idm = float(contrastive_idm(torch.tensor(z), ticks, 0.5, 2.0))
+    assert float(lav(torch.tensor(z), ticks, pairs=1000)) == pytest.approx(np.mean(costs) + 0.5 * idm)
+
+
+@pytest.mark.parametrize("objective", [contrastive_regression, tcc, lav, sequence_contrastive, cross_video])
 def test_no_gradient_reaches_what_has_no_label(batch, objective) -> None:
     z, ticks = batch
     given = torch.tensor(z, requires_grad=True)
