@@ -63,7 +63,7 @@ def offline(
     for path in (json_file, output / "results.md" if output else None):
         check_writable(path)
     dataset = load_penn(data)
-    chosen, left_out = choose_actions(dataset, actions.split(",") if actions else None)
+    chosen, left_out = choose_actions(dataset, [name.strip() for name in actions.split(",")] if actions else None)
     lineup = line_up(bundle, checkpoint, seed)
     labelled = [action for action in chosen if action.labelled]
     judged = list(range(seed, seed + seeds))
