@@ -24,6 +24,9 @@ from engine.redact import redact
 
 
 class NumberTaken(StoreError):
+PREPARING = 0x10C57E9
+"""PostgreSQL's number of the lock that who creates or lifts the tables of a database holds; any that nobody else uses."""
+
     """Another process has stored an event of this number."""
 
 
@@ -228,6 +231,8 @@ def _prepare(connection: sa.Connection, url: str) -> dict[str, str]:
             f"the store {url} was written by a newer Lockstep",
             expected=f"version {tables.VERSION} or older",
             found=f"version {version}",
+    if connection.dialect.name == "postgresql":  # as _begin does for SQLite: one of several processes at a time
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(PREPARING)))
             next_step="Update Lockstep, or configure another store.url.",
         )
     for step in range(version + 1, tables.VERSION + 1):

@@ -59,12 +59,18 @@ def postgres(tmp_path_factory):
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
+@pytest.fixture
+def empty_database(postgres):
+    """Its URL."""
+    engine = sa.create_engine(postgres.replace("postgresql", "postgresql+psycopg"))
+    tables.METADATA.drop_all(engine)
+    engine.dispose()
+    return postgres
+
+
 def store(request, tmp_path):
     if request.param == "postgresql":
-        url = request.getfixturevalue("postgres")
-        engine = sa.create_engine(url.replace("postgresql", "postgresql+psycopg"))
-        tables.METADATA.drop_all(engine)
-        engine.dispose()
+        url = request.getfixturevalue("empty_database")
     else:
         url = "sqlite://" if request.param == "memory" else f"sqlite:///{tmp_path}/s.db"
     with Store(url) as store:
@@ -213,9 +219,12 @@ def test_a_database_of_something_else_is_refused(tmp_path):
         Store(f"sqlite:///{tmp_path}/other.db")
 
 
-def test_of_several_that_open_a_new_store_at_once_one_makes_it(tmp_path):
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_of_several_that_open_a_new_store_at_once_one_makes_it(kind, request, tmp_path):
+    url = f"sqlite:///{tmp_path}/s.db" if kind == "sqlite" else request.getfixturevalue("empty_database")
+
     def identity(_):
-        with Store(f"sqlite:///{tmp_path}/s.db") as store:
+        with Store(url) as store:
             return store.identity
 
     with ThreadPoolExecutor(8) as several:
