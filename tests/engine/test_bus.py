@@ -216,6 +216,19 @@ def test_an_address_in_use_or_malformed_is_one_clear_line(station):
         Subscriber("nonsense")
 
 
+def test_a_socket_file_in_use_is_refused_and_its_owner_still_heard_and_one_left_behind_is_taken(tmp_path):
+    publish, requests = f"ipc://{tmp_path}/publish", f"ipc://{tmp_path}/requests"
+    with Publisher(Journal("bench", Store("sqlite://")), publish, requests) as first:
+        for second in ((publish, None), (ANY, requests)):
+            with pytest.raises(BusError, match=r"cannot bind ipc://.*in use"):
+                Publisher(Journal("bench", Store("sqlite://")), *second)
+        with listen(first, since=1) as bus:
+            tell(first, 1)
+            assert seqs(heard(bus, seqs)) == [1]
+    assert (tmp_path / "publish").is_socket()
+    Publisher(Journal("bench", Store("sqlite://")), publish, requests).close()
+
+
 def test_numpy_numbers_in_a_message_do_not_stop_a_station(station):
     import numpy as np
 
