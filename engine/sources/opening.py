@@ -38,7 +38,7 @@ def open_source(
     `freshest`: the newest frame wins, drops are counted, a hung driver is killed and a lost stream comes back; a
     recording plays in real time. `every`: all frames in order, as fast as they are asked for. `epoch_s` is the monotonic
     time of stream time 0 for who takes over a stream that another process began; `memory` is where live pictures go for
-    others to see; `beat` is called while a live source waits (see `LiveSource`). Raises SourceError (ConfigError for options
+    others to see; `beat` is called while a live source waits (see `LiveSource`, `Paced`). Raises SourceError (ConfigError for options
     of a rendered station).
     """
     from engine.sources.live import LiveSource
@@ -50,7 +50,7 @@ def open_source(
     if policy == "every":
         return open_reader(spec)
     if isinstance(spec, str) and _is_track(spec):
-        return Paced(RecordedPoses(Path(spec)), epoch_s)
+        return Paced(RecordedPoses(Path(spec)), epoch_s, beat)
     return LiveSource(spec, epoch_s, memory, beat)
 
 
