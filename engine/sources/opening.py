@@ -69,17 +69,17 @@ def open_reader(spec: str | StationParams) -> Source:
     if spec.startswith("images:"):
         return _images(spec.removeprefix("images:"))
     path = Path(spec)
-    if path.is_dir():
+    if spec and path.is_dir():
         return _images(spec)
     if _is_track(spec):
         from engine.sources.recorded import RecordedPoses
 
         return RecordedPoses(path)
-    if not path.exists():
+    if not spec or not path.exists():
         raise SourceError(
             f"there is no source {spec!r}",
             expected="a camera number, a video file, an rtsp:// address, a folder of images, a .npz track or synth:…",
-            found="no such file",
+            found="no such file" if spec else "nothing",
             next_step="Check the path.",
         )
     from engine.sources.video import VideoFile
