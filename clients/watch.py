@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from rich.cells import cell_len, set_cell_size
@@ -31,7 +32,7 @@ LABEL = 12
 NARROW = 60
 """Below so many columns within the frame only what matters most has room."""
 
-_STATUS = {
+STATUS = {
     "starting": ("starting", "grey50"),
     "on_task": ("on task", "#009e73"),
     "paused": ("paused", "#e69f00"),
@@ -106,7 +107,7 @@ def render(state: State | None, hello: Hello | None, events: Sequence[Event], *,
     """One picture of a station, at most 100 columns wide. Nothing a peer sent is taken for markup."""
     speaker = hello or state
     name = clean(speaker.station) if speaker else "…"
-    label, colour = _STATUS["silent"] if trouble else _STATUS[state.status if state else "starting"]
+    label, colour = STATUS["silent"] if trouble else STATUS[state.status if state else "starting"]
     title = Text.assemble(" ", (name, "bold"), " ", (f" {label} ", f"bold #10141f on {colour}"), " ")
     # Trouble comes first: a terminal of few lines cuts off what is below.
     body: list[RenderableType] = [Text(clean(trouble, 300), style="#d55e00"), Text()] if trouble else []
@@ -264,13 +265,6 @@ class LastEvents:
         shown = list(self.events)[-EVENTS_SHOWN:]
         for event in reversed(shown):
             sign, colour = _EVENTS.get(event.event, ("·", "grey62"))
-            about = [f"cycle {event.cycle}"] if event.cycle else []
-            about += [
-                f"{_number(value, '.1f')} s"
-                for key in ("duration_s", "dwell_s")
-                if isinstance(value := event.details.get(key), float)
-            ]
-            about += [clean(event.phase)] if event.phase else []  # the last: a long name is what is cut off
             name = event.event.replace("_", " ")
             line = Text.assemble(
                 (_fitted(clock(event.time_s), LABEL - 2 if options.max_width >= NARROW else 7), "grey62"),
@@ -279,13 +273,23 @@ class LastEvents:
                 "  ",
                 (_fitted(name, 20) if options.max_width >= NARROW else name, colour),
                 "  ",
-                ("  ".join(about), "grey62"),
+                ("  ".join(about(event)), "grey62"),
             )
             line.truncate(options.max_width, overflow="ellipsis")
             yield line
         if not shown:
             yield Text(" " * LABEL + "no events yet", style="grey37")
         yield from [Text()] * (EVENTS_SHOWN - max(1, len(shown)))
+
+
+def about(event: Event) -> list[str]:
+    """Cycle, duration and phase of an event, where it has them."""
+    durations = [event.details.get(key) for key in ("duration_s", "dwell_s")]
+    return [
+        *([f"cycle {event.cycle}"] if event.cycle else []),
+        *(f"{_number(value, '.1f')} s" for value in durations if isinstance(value, float)),
+        *([clean(event.phase)] if event.phase else []),  # the last: a long name is what is cut off
+    ]
 
 
 def _fitted(text: str, width: int) -> str:
@@ -314,13 +318,21 @@ def clock(seconds: float) -> str:
 
 
 def watch(address: str, requests: str, console: Console, keys: ClientKeys | None = None) -> None:
-    """Show a running station until Ctrl-C. Raises BusError for a malformed address."""
+    """Show a running station until Ctrl-C; as lines of text where there is no terminal. Raises BusError for a malformed
+    address.
+    """
     from rich.live import Live
 
+    from clients.lines import Lines
     from engine.subscriber import Subscriber
 
-    view = View(trouble=f"listening at {address}")
-    with Subscriber(address, requests, keys=keys) as bus, Live(view, console=console, refresh_per_second=10):
+    with Subscriber(address, requests, keys=keys) as bus, ExitStack() as stack:
+        view: View | Lines
+        if console.is_terminal:
+            view = View(trouble=f"listening at {address}")
+            stack.enter_context(Live(view, console=console, refresh_per_second=10))
+        else:
+            view = Lines(console.file)
         started_s = time.monotonic()
         while True:
             for message in bus.update(0.2):

@@ -21,7 +21,6 @@ from engine import wire
 from engine.errors import BusError, StoreError
 from engine.journal import Journal
 from engine.messages import Confirm, Done, Event, Events, GetEvents, Heartbeat, Hello, Reply, Request, State
-from engine.redact import redact
 from engine.security import Access
 
 if TYPE_CHECKING:
@@ -91,21 +90,14 @@ class Publisher:
             thread.start()
 
     def _bind(self, kind: int, address: str) -> zmq.Socket[bytes]:
-        self._access.check(address)
         socket: zmq.Socket[bytes] = self._context.socket(kind)
         wire.harden(socket, wire.MAX_REQUEST)
         socket.setsockopt(zmq.SNDHWM, QUEUE)
-        self._access.serve(socket)
         try:
-            socket.bind(address)
-        except (zmq.ZMQError, OverflowError) as error:
+            self._access.bind(socket, address)
+        except BusError:
             socket.close(linger=0)
-            raise BusError(
-                f"cannot bind {redact(address)}",
-                expected="a free address such as tcp://127.0.0.1:5560 or ipc:///run/lockstep/bench-1",
-                found=str(error),
-                next_step="Is another station running? Give this one another address (bus.publish, bus.requests).",
-            ) from None
+            raise
         return socket
 
     def hello(self, hello: Hello) -> None:

@@ -213,7 +213,8 @@ def load_station(path: Path) -> StationConfig:
     if bundle is not None and (base / bundle).exists():
         bundle = str(base / bundle)
     source = config.source
-    if (base / source.open).exists():
+    # A number is a camera, whatever else lies here; nothing is not this folder.
+    if source.open and not source.open.isdigit() and (base / source.open).exists():
         source = source.model_copy(update={"open": str(base / source.open)})
     return config.model_copy(
         update={

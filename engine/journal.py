@@ -65,7 +65,7 @@ class Journal:
         """
         with self._turn:
             events = [
-                msgspec.structs.replace(draft, station=self.station, seq=self._last + i)
+                msgspec.structs.replace(draft, station=self.station, seq=self._last + i, log=self.store.identity)
                 for i, draft in enumerate(drafts, start=1)
             ]
             if len(self._backlog) + len(events) > BACKLOG:

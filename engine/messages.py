@@ -109,6 +109,8 @@ class Event(msgspec.Struct, frozen=True, tag_field="kind", tag="event"):
     """When it was noticed, on the same clock: `noticed_s - time_s` is the delay of detection."""
     details: dict[str, float | str | list[float] | None] = {}
     """What belongs to the kind: see the table of events in `docs/protocol.md`."""
+    log: str = ""
+    """Identity of the event log that `seq` counts in, as in Hello; empty in events that were stored before they had it."""
     schema: int = SCHEMA
 
 

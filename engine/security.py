@@ -14,6 +14,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import socket as sockets
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -102,12 +103,27 @@ class Access:
             next_step=f"Make keys with `lockstep keys new FOLDER` and set bus.keys, or write bus.insecure: {INSECURE!r}.",
         )
 
-    def serve(self, socket: zmq.Socket[bytes]) -> None:
-        """Make a socket a CURVE server, before it binds. Raises BusError for missing or broken keys."""
+    def bind(self, socket: zmq.Socket[bytes], address: str) -> None:
+        """Bind a socket, as a CURVE server where there are keys.
+
+        Raises BusError: address taken, malformed, or open to strangers (see `check`); missing or broken keys.
+        """
+        self.check(address)
         if self.keys is not None:
             socket.curve_secretkey, socket.curve_publickey = self._pair
             socket.curve_server = True
             socket.zap_domain = _DOMAIN.encode()
+        try:
+            if _is_served(address):
+                raise zmq.ZMQError(zmq.EADDRINUSE)
+            socket.bind(address)
+        except (zmq.ZMQError, OverflowError) as error:
+            raise BusError(
+                f"cannot bind {redact(address)}",
+                expected="a free address such as tcp://127.0.0.1:5560 or ipc:///run/lockstep/bench-1",
+                found=str(error),
+                next_step="Does this station, or another one at this address, run already? Choose another (bus, stages).",
+            ) from None
 
     @cached_property
     def _pair(self) -> tuple[bytes, bytes]:
@@ -173,6 +189,24 @@ def is_local(address: str) -> bool:
         return scheme == "tcp" and ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _is_served(address: str) -> bool:
+    """Somebody listens at a socket file. A tcp address in use the system refuses; a file libzmq would replace in silence,
+    and whoever had it before would not be heard any more.
+    """
+    scheme, _, path = address.partition("://")
+    if scheme != "ipc":
+        return False
+    with sockets.socket(sockets.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except BlockingIOError:  # so many wait that one more finds no place
+            return True
+        except (OSError, ValueError):  # nobody, or no such file, or no path at all
+            return False
+    return True
 
 
 def _read(path: Path) -> str:

@@ -5,6 +5,7 @@ Tables and their migrations are in `tables.py`; numbering is `journal.py`.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import uuid
@@ -12,6 +13,7 @@ from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
@@ -22,6 +24,9 @@ from engine.errors import StoreError
 from engine.messages import Event, State
 from engine.redact import redact
 
+PREPARING = 0x10C57E9
+"""PostgreSQL's number of the lock that who creates or lifts the tables of a database holds; any that nobody else uses."""
+
 
 class NumberTaken(StoreError):
     """Another process has stored an event of this number."""
@@ -30,7 +35,8 @@ class NumberTaken(StoreError):
 class Store:
     """Opened by its constructor. Raises StoreError: unreachable, unreadable, or written by a newer version.
 
-    `sqlite://` keeps everything in memory. `create` False: a file has to be there. Safe to use from several threads.
+    `sqlite://` keeps everything in memory. `create` False: a file has to be there, and may be one that can only be read.
+    Safe to use from several threads.
     """
 
     def __init__(self, url: str, create: bool = True) -> None:
@@ -46,13 +52,13 @@ class Store:
                 options = {"connect_args": {"check_same_thread": False, "timeout": 5.0}}
             if in_memory:
                 options["poolclass"] = StaticPool  # one connection is the database
+            if not create and sqlite and not in_memory:
+                parsed = _existing(parsed)
             self._engine = sa.create_engine(parsed, **options)
             self._turn: Any = threading.RLock() if in_memory else nullcontext()
             if sqlite:
                 sa.event.listen(self._engine, "connect", _tune_sqlite)
                 sa.event.listen(self._engine, "begin", _begin)
-            if not create and sqlite and not in_memory and not Path(parsed.database or "").is_file():
-                raise OSError("no such file: nothing was stored here yet")
             with self._engine.connect() as connection:
                 meta = _meta(connection)
             if meta.get("version") != str(tables.VERSION):
@@ -186,6 +192,21 @@ class Store:
         )
 
 
+def _existing(url: sa.URL) -> sa.URL:
+    """SQLite's own way to a file that may only be read. Raises OSError where there is none.
+
+    To read a file in WAL mode SQLite makes two more beside it, unless it is told that nobody changes the file: so it is
+    while there is no `-wal` of somebody who has it open.
+    """
+    path = Path(url.database or "")
+    if not path.is_file():
+        raise OSError("no such file: nothing was stored here yet")
+    writable = all(os.access(part, os.W_OK, effective_ids=True) for part in (path, path.resolve().parent))
+    if writable or Path(f"{path.resolve()}-wal").exists():
+        return url
+    return url.set(database=f"file:{quote(str(path))}").update_query_dict({"immutable": "1", "uri": "true"})
+
+
 def _tune_sqlite(connection: Any, _: object) -> None:
     """WAL: readers never wait for the writer. FULL: an event that was published survives a power cut.
 
@@ -210,6 +231,8 @@ def _meta(connection: sa.Connection) -> dict[str, str]:
 
 def _prepare(connection: sa.Connection, url: str) -> dict[str, str]:
     """Create the tables, or lift them to this version; `identity` is made once."""
+    if connection.dialect.name == "postgresql":  # as _begin does for SQLite: one of several processes at a time
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(PREPARING)))
     meta = _meta(connection)
     if not meta:
         tables.METADATA.create_all(connection)

@@ -210,6 +210,8 @@ class Subscriber:
         self.log, self._log_is_known = log, True
 
     def _on_event(self, event: Event) -> None:
+        if event.log:  # it may be the first that is heard of a new store
+            self._on_log(event.log)
         self._newest = max(self._newest, event.seq)
         if self.last_seq is None:
             self.last_seq = event.seq - 1

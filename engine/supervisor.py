@@ -190,6 +190,10 @@ class _Post:
         return wait_s if wait_s > time.monotonic() else None
 
 
+def _cannot_start(stage: str) -> ConfigError:
+    return ConfigError(f"the {stage} stage cannot start", next_step="The line above says what is wrong.")
+
+
 def _why(status: int | None) -> str:
     if status is None:
         return "hangs"
@@ -294,6 +298,9 @@ class Supervisor:
             return
         post.active = None
         process.bury()
+        # A camera may come later; an address in use, or keys that are not there, are for the user who starts it.
+        if status == 2 and process.working_since_s is None and post.restarts == 0 and post.stage != self._camera_at:
+            raise _cannot_start(post.stage)
         if status == 0 and post.stage == "publish":  # the last in line has told everything
             self._ended = True
             return
@@ -317,7 +324,7 @@ class Supervisor:
         process.bury()
         post.standby = None
         if status == 2 and post.restarts == 0 and post.active is None:
-            raise ConfigError(f"the {post.stage} stage cannot start", next_step="The line above says what is wrong.")
+            raise _cannot_start(post.stage)
         if process.ready:  # it was killed while it waited
             return
         post.prepare_at_s = time.monotonic() + post.preparing.next_s()

@@ -31,7 +31,7 @@ def supervise(station: Station) -> None:
 @app.command()
 def status(station: Station) -> None:
     """Who runs, who stands by, how often each stage was restarted and when one that is down is tried again; asked on the
-    supervisor's machine.
+    supervisor's machine. Ends with status 1 while a stage does not run.
     """
     import time
 
@@ -57,6 +57,8 @@ def status(station: Station) -> None:
         standby = "ready" if how["standby_ready"] else "preparing" if how["standby"] else "-"
         table.add_row(stage, state, str(how["pid"] or "-"), standby, str(how["restarts"]))
     Console().print(table)
+    if any(how["state"] != "running" for how in states.values()):
+        raise typer.Exit(1)
 
 
 def _one(stage: str) -> None:

@@ -16,10 +16,18 @@ def command(
     keys: Annotated[Path | None, typer.Option(help="This client's key folder (`lockstep keys new`).")] = None,
     server: Annotated[str, typer.Option(help="The station's public key, or a file that holds it.")] = "",
 ) -> None:
-    """Ends with Ctrl-C."""
+    """Ends with Ctrl-C. Where the output is no terminal it is a line for each event and each change."""
+    import os
+    import signal
+    import sys
+
     from rich.console import Console
 
     from clients.watch import watch
     from engine.security import ClientKeys
 
-    watch(address, requests, Console(), ClientKeys(keys, server) if keys else None)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # in order: the cursor is shown again
+    try:
+        watch(address, requests, Console(), ClientKeys(keys, server) if keys else None)
+    except BrokenPipeError:  # who read it has seen enough (`| head`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left has nowhere to go

@@ -16,7 +16,6 @@ import zmq
 from engine import wire
 from engine.errors import BusError
 from engine.links.items import Item, Mark, Want, encode, read_want
-from engine.redact import redact
 from engine.security import Access
 
 SILENT_S = 0.6
@@ -63,18 +62,12 @@ class Outlet:
         self._context = zmq.Context()
         self._guard = access.guard(self._context)
         try:
-            access.check(address)
             self._socket: zmq.Socket[bytes] = self._context.socket(zmq.ROUTER)
             wire.harden(self._socket, wire.MAX_REQUEST)
-            access.serve(self._socket)
-            self._socket.bind(address)
-        except (zmq.ZMQError, BusError) as error:
+            access.bind(self._socket, address)
+        except BusError:
             self._shut()
-            if isinstance(error, BusError):
-                raise
-            raise BusError(
-                f"cannot bind {redact(address)}", found=str(error), next_step="Does this stage run already?"
-            ) from None
+            raise
         self._thread = threading.Thread(target=self._serve, name="outlet", daemon=True)
         self._thread.start()
 

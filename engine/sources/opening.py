@@ -38,7 +38,7 @@ def open_source(
     `freshest`: the newest frame wins, drops are counted, a hung driver is killed and a lost stream comes back; a
     recording plays in real time. `every`: all frames in order, as fast as they are asked for. `epoch_s` is the monotonic
     time of stream time 0 for who takes over a stream that another process began; `memory` is where live pictures go for
-    others to see; `beat` is called while a live source waits (see `LiveSource`). Raises SourceError (ConfigError for options
+    others to see; `beat` is called while a live source waits (see `LiveSource`, `Paced`). Raises SourceError (ConfigError for options
     of a rendered station).
     """
     from engine.sources.live import LiveSource
@@ -50,7 +50,7 @@ def open_source(
     if policy == "every":
         return open_reader(spec)
     if isinstance(spec, str) and _is_track(spec):
-        return Paced(RecordedPoses(Path(spec)), epoch_s)
+        return Paced(RecordedPoses(Path(spec)), epoch_s, beat)
     return LiveSource(spec, epoch_s, memory, beat)
 
 
@@ -69,17 +69,17 @@ def open_reader(spec: str | StationParams) -> Source:
     if spec.startswith("images:"):
         return _images(spec.removeprefix("images:"))
     path = Path(spec)
-    if path.is_dir():
+    if spec and path.is_dir():
         return _images(spec)
     if _is_track(spec):
         from engine.sources.recorded import RecordedPoses
 
         return RecordedPoses(path)
-    if not path.exists():
+    if not spec or not path.exists():
         raise SourceError(
             f"there is no source {spec!r}",
             expected="a camera number, a video file, an rtsp:// address, a folder of images, a .npz track or synth:…",
-            found="no such file",
+            found="no such file" if spec else "nothing",
             next_step="Check the path.",
         )
     from engine.sources.video import VideoFile

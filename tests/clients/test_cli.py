@@ -80,3 +80,14 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work_not_after(arg
 
 def test_the_table_of_commands_and_the_application_agree():
     assert {command.name for command in build_app(None).registered_commands} == set(COMMANDS)
+
+
+@pytest.mark.parametrize(("publish", "status"), [("running", 0), ("starting", 1), ("down", 1)])
+def test_stage_status_ends_with_1_while_a_stage_does_not_run(publish, status, monkeypatch, tmp_path):
+    (tmp_path / "station.yaml").write_text("reference: bench.ref\n")
+    about = {"pid": 1, "standby": None, "standby_ready": False, "restarts": 0, "retry_s": None}
+    states = {"align": {"state": "running", **about}, "publish": {"state": publish, **about}}
+    monkeypatch.setattr("engine.supervisor.stage_states", lambda _: states)
+    with pytest.raises(SystemExit) as ended:
+        main(["stage", "status", str(tmp_path / "station.yaml")])
+    assert ended.value.code == status

@@ -2,6 +2,13 @@
 
 import io
 import math
+import os
+import pty
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager, suppress
 
 import msgspec
 import pytest
@@ -9,7 +16,10 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from clients.watch import View, render
+from engine.bus import Publisher
+from engine.journal import Journal
 from engine.messages import Event, Hello, PhaseInfo, State
+from engine.store import Store
 
 HELLO = Hello(
     "bench-1", [PhaseInfo("pick", 0, 2), PhaseInfo("place", 2, 3)], 3.0, "body13", [], 20.0, "body13 0badc0ff"
@@ -137,3 +147,72 @@ def test_what_is_wrong_is_said_in_full_and_first():
     text = shown(render(state(), HELLO, [], trouble=trouble), width=80)
     said = " ".join(text.replace("│", " ").split())
     assert trouble.strip() in said and said.index(trouble.strip()) < said.index("pick")
+
+
+@pytest.fixture
+def station(tmp_path):
+    with Publisher(Journal("bench-1", Store("sqlite://")), f"ipc://{tmp_path}/p", f"ipc://{tmp_path}/r") as bus:
+        bus.hello(HELLO)
+        yield bus
+
+
+@contextmanager
+def watching(station, **how):
+    command = [sys.executable, "-m", "clients.cli", "watch", station.address, "--requests", station.request_address]
+    with subprocess.Popen(command, **how) as process:
+        giving_up = threading.Timer(60.0, process.kill)  # whoever reads in vain gets to the end
+        giving_up.start()
+        try:
+            yield process
+        finally:
+            giving_up.cancel()
+            process.kill()
+
+
+def test_in_a_pipe_it_is_a_line_for_each_event_and_each_change_as_soon_as_it_comes(station):
+    with watching(station, stdout=subprocess.PIPE, text=True) as process:
+        lines = []
+
+        def until(word):
+            while not (lines and lines[-1].endswith(word)):
+                lines.append(process.stdout.readline().rstrip("\n"))
+                assert lines[-1], f"it ended after {lines}"
+
+        until("all is well")
+        for status in ("on_task", "on_task", "idle"):
+            station.state(state(status=status))
+            until("on task" if status == "on_task" else "idle")
+        station.event(station.journal.number(Event("", 0, "slow", 0.0, 1e9, 3, "pick\n", details={"dwell_s": 4.25})))
+        until("pick�")
+        station.health["camera"] = "too dark"
+        until("camera: too dark")
+        process.terminate()
+        assert process.wait(30) == 143 and process.stdout.read() == ""
+    said = [line[len("2001-01-01 00:00:00  ") :] for line in lines]
+    assert said[-5:] == ["all is well", "on task", "idle", "#1 slow  cycle 3  4.2 s  pick�", "camera: too dark"]
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(station):
+    with watching(station, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        while process.poll() is None:
+            station.event(station.journal.number(Event("", 0, "slow", 0.0, 0.0)))
+            time.sleep(0.02)
+        assert (process.returncode, process.stderr.read()) == (0, b"")
+
+
+def test_stopped_by_a_signal_it_leaves_the_cursor_shown(station):
+    ours, theirs = pty.openpty()
+    with watching(station, stdout=theirs, env={**os.environ, "TERM": "xterm"}) as process:
+        os.close(theirs)
+        said = b""
+        while b"bench-1" not in said:
+            said += os.read(ours, 4096)
+        process.terminate()
+        with suppress(OSError):  # the end of a terminal
+            while more := os.read(ours, 4096):
+                said += more
+        assert process.wait(30) == 143
+    os.close(ours)
+    assert said.rindex(b"\x1b[?25h") > said.rindex(b"\x1b[?25l")

@@ -117,6 +117,23 @@ def test_a_station_with_a_new_store_counts_anew_and_the_subscriber_follows(tmp_p
             assert seqs(heard(bus, lambda m: len(seqs(m)) >= 2)) == [1, 2]
 
 
+def test_events_of_a_new_store_heard_before_its_name_are_each_given_once(tmp_path):
+    first = Publisher(Journal("bench", Store("sqlite://")), ANY, ANY)
+    with Subscriber(first.address, first.request_address, since=1) as bus:
+        tell(first, 3)
+        heard(bus, lambda m: len(seqs(m)) >= 3 and bus.heartbeat)
+        first.close()
+        with Publisher(Journal("bench", Store("sqlite://")), first.address, first.request_address) as second:
+            second.journal.commit([draft(i) for i in range(3)])  # told while nobody was connected yet
+            while not bus.fresh:
+                second.state(state(1))
+                messages = bus.update(0.01)
+            tell(second, 1)  # the number that was next of the old one
+            messages += heard(bus, lambda m: len(seqs(m)) >= 4)
+            tell(second, 1)
+            assert seqs(messages + heard(bus, seqs)) == [1, 2, 3, 4, 5]
+
+
 def test_a_subscriber_restarted_after_its_station_got_a_new_store_hears_all_of_that_one(tmp_path):
     with Publisher(Journal("bench", Store("sqlite://")), ANY, ANY) as first, listen(first, since=1) as bus:
         tell(first, 3)
@@ -214,6 +231,19 @@ def test_an_address_in_use_or_malformed_is_one_clear_line(station):
             Publisher(Journal("bench", Store("sqlite://")), address, None)
     with pytest.raises(BusError, match="cannot listen"):
         Subscriber("nonsense")
+
+
+def test_a_socket_file_in_use_is_refused_and_its_owner_still_heard_and_one_left_behind_is_taken(tmp_path):
+    publish, requests = f"ipc://{tmp_path}/publish", f"ipc://{tmp_path}/requests"
+    with Publisher(Journal("bench", Store("sqlite://")), publish, requests) as first:
+        for second in ((publish, None), (ANY, requests)):
+            with pytest.raises(BusError, match=r"cannot bind ipc://.*in use"):
+                Publisher(Journal("bench", Store("sqlite://")), *second)
+        with listen(first, since=1) as bus:
+            tell(first, 1)
+            assert seqs(heard(bus, seqs)) == [1]
+    assert (tmp_path / "publish").is_socket()
+    Publisher(Journal("bench", Store("sqlite://")), publish, requests).close()
 
 
 def test_numpy_numbers_in_a_message_do_not_stop_a_station(station):

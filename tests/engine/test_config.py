@@ -38,9 +38,11 @@ def test_files_named_in_the_yaml_are_found_beside_it(tmp_path):
     assert config.pose.model == tmp_path / "rtmpose.onnx" and config.bus.keys == tmp_path / "keys"
 
 
-def test_a_camera_is_named_by_its_number_with_or_without_quotes(tmp_path):
+def test_a_camera_is_named_by_its_number_with_or_without_quotes_whatever_else_has_that_name(tmp_path):
+    (tmp_path / "0").touch()
     for number in ("0", "'0'", '"0"'):
         assert load_station(write(tmp_path, f"reference: a.ref\nsource: {{open: {number}}}\n")).source.open == "0"
+    assert load_station(write(tmp_path, "reference: a.ref\nsource: {open: ./0}\n")).source.open == str(tmp_path / "0")
 
 
 def test_the_region_is_a_box_or_a_polygon(tmp_path):

@@ -5,9 +5,10 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -58,13 +59,19 @@ def postgres(tmp_path_factory):
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture
+def empty_database(postgres):
+    """Its URL."""
+    engine = sa.create_engine(postgres.replace("postgresql", "postgresql+psycopg"))
+    tables.METADATA.drop_all(engine)
+    engine.dispose()
+    return postgres
+
+
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def store(request, tmp_path):
     if request.param == "postgresql":
-        url = request.getfixturevalue("postgres")
-        engine = sa.create_engine(url.replace("postgresql", "postgresql+psycopg"))
-        tables.METADATA.drop_all(engine)
-        engine.dispose()
+        url = request.getfixturevalue("empty_database")
     else:
         url = "sqlite://" if request.param == "memory" else f"sqlite:///{tmp_path}/s.db"
     with Store(url) as store:
@@ -213,10 +220,57 @@ def test_a_database_of_something_else_is_refused(tmp_path):
         Store(f"sqlite:///{tmp_path}/other.db")
 
 
-def test_of_several_that_open_a_new_store_at_once_one_makes_it(tmp_path):
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_of_several_that_open_a_new_store_at_once_one_makes_it(kind, request, tmp_path):
+    url = f"sqlite:///{tmp_path}/s.db" if kind == "sqlite" else request.getfixturevalue("empty_database")
+
     def identity(_):
-        with Store(f"sqlite:///{tmp_path}/s.db") as store:
+        with Store(url) as store:
             return store.identity
 
     with ThreadPoolExecutor(8) as several:
         assert len(set(several.map(identity, range(8)))) == 1
+
+
+@contextmanager
+def only_reading(folder):
+    """Nothing can be written in `folder` meanwhile. Root could: it is somebody else for that time."""
+    user = os.geteuid()
+    folder.chmod(0o555)
+    try:
+        if user == 0:
+            os.seteuid(65534)
+        yield
+    finally:
+        os.seteuid(user)
+        folder.chmod(0o755)
+
+
+@pytest.fixture
+def folder():
+    """Not pytest's own, which nobody else may enter; of a name that means something in an address."""
+    path = Path(tempfile.mkdtemp(prefix="50% of it #"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.mark.parametrize("station_runs", [True, False])
+def test_a_store_that_can_only_be_read_is_read_whether_its_station_runs_or_not(folder, station_runs):
+    url = f"sqlite:///{folder}/s.db"
+    with Store(url) as store:
+        Journal("bench", store).commit([draft(i) for i in range(3)])
+        if not station_runs:
+            store.close()
+        with only_reading(folder), Store(url, create=False) as reading:
+            assert len(reading.messages("bench", 1, 10)) == 3
+        if station_runs:
+            assert Journal("bench", store).number(draft(3)).seq == 4
+    assert [path.name for path in folder.iterdir()] == ["s.db"]  # and nothing of the reader's is left
+
+
+def test_an_older_store_that_can_only_be_read_says_that_it_would_have_to_be_written(folder):
+    with closing(sqlite3.connect(folder / "s.db")) as connection:
+        connection.executescript((Path(__file__).parents[1] / "data" / "store-v1.sql").read_text())
+    with only_reading(folder), pytest.raises(StoreError, match=r"readonly database.*rights of its folder"):
+        Store(f"sqlite:///{folder}/s.db", create=False)

@@ -41,7 +41,7 @@ MESSAGES = [
         0,
         {"pose": (18.0, 21.0)},
     ),
-    Event("bench-1", 42, "phase_finished", 1.5, 1.7e9, 1, "pick", 0.9, 1.7, {"duration_s": 1.5}),
+    Event("bench-1", 42, "phase_finished", 1.5, 1.7e9, 1, "pick", 0.9, 1.7, {"duration_s": 1.5}, "a1b2"),
     Heartbeat("bench-1", 1.7e9, 42, {"store": "disk full"}, "a1b2"),
 ]
 

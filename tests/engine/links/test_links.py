@@ -247,10 +247,12 @@ def test_garbage_from_upstream_is_passed_over(address):
             assert sink.next(0.3) is None
 
 
-def test_an_address_that_cannot_be_used_is_one_clear_line():
+def test_an_address_that_cannot_be_used_is_one_clear_line(address):
     with pytest.raises(BusError, match="cannot bind"):
         Outlet("ipc:///nowhere/link", 1, Access())
     with pytest.raises(BusError, match="without keys"):
         Outlet("tcp://0.0.0.0:5999", 1, Access())
+    with outlet(address), pytest.raises(BusError, match="in use"):
+        Outlet(address, 1, Access())
     with pytest.raises(BusError, match="cannot connect"):
         Inlet("nonsense")

@@ -7,9 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
+from engine.config import load_station
 from engine.errors import ConfigError, DataError, LockstepError, SourceError
 from engine.pose.track import PoseTrack
-from engine.sources.base import Source
+from engine.sources.base import Policy, Source
 from engine.sources.images import ImageFolder
 from engine.sources.live import LiveSource
 from engine.sources.opening import open_source
@@ -143,6 +144,14 @@ def test_what_cannot_be_opened_is_told_in_one_line(tmp_path: Path, track: Path) 
             open_source(spec)
         assert "\n" not in str(caught.value)
         assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("policy", ["every", "freshest"])
+def test_no_source_at_all_is_not_the_folder_one_is_in(folder: Path, policy: Policy, monkeypatch) -> None:
+    (folder / "station.yaml").write_text("reference: bench.ref\nsource: {open: ''}\n")
+    monkeypatch.chdir(folder)
+    with pytest.raises(SourceError, match=r"there is no source ''.*found nothing"):
+        open_source(load_station(Path("station.yaml")).source.open, policy)
 
 
 def test_the_capture_process_tells_the_same_error(tmp_path: Path) -> None:

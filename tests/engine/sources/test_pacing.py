@@ -5,7 +5,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from engine.pose.track import PoseTrack
 from engine.sources.base import Frame
+from engine.sources.opening import open_source
 from engine.sources.pacing import in_real_time
 
 
@@ -38,3 +40,15 @@ def test_a_player_that_cannot_keep_up_leaves_frames_out_instead_of_falling_behin
     frames = list(in_real_time(SlowRecording(0.15), time.monotonic() - 6))
     assert len(frames) < 60  # of the 80 that were left
     assert frames[-1].time_s > 9
+
+
+def test_a_track_played_live_tells_that_it_is_alive_while_nobody_is_in_it_for_long(tmp_path) -> None:
+    times_s = np.array([0.0, 1.5])
+    PoseTrack(np.zeros((2, 13, 3), np.float32), times_s, "body13", (640, 480), "a pause").save(tmp_path / "pause.npz")
+    beats: list[str] = []
+    track = open_source(str(tmp_path / "pause.npz"), "freshest", time.monotonic(), beat=lambda: beats.append("."))
+    frames = iter(track)
+    assert next(frames).time_s == 0.0
+    before = len(beats)
+    assert next(frames).time_s == 1.5
+    assert len(beats) - before >= 6  # four a second

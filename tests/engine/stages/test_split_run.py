@@ -114,6 +114,7 @@ def test_a_split_station_measures_every_stage_and_logs_json(station, tmp_path):
                 metrics = reply.read().decode()
             asked = lockstep("stage", "status", work.yaml, stdout=subprocess.PIPE)
             table = asked.communicate(timeout=60)[0].decode()
+            assert asked.returncode == 0
     finally:
         running.terminate()
         running.wait(30)

@@ -8,13 +8,14 @@ import threading
 import time
 
 import pytest
+import zmq
 from documented import are_as_documented
 
 from benchmarks.light_station import make
 from engine import supervisor
 from engine.bundle import open_bundle
 from engine.config import load_station
-from engine.errors import BundleError
+from engine.errors import BundleError, ConfigError
 from engine.stages import STAGES
 from engine.stages.wiring import runtime_folder
 from engine.store import Store
@@ -26,12 +27,16 @@ pytestmark = pytest.mark.slow
 PATIENCE_S = 90.0
 
 
+def light_station(folder):
+    try:
+        return make(folder, open_bundle(), cycles=100, seed=1, policy="freshest")
+    except BundleError as error:
+        pytest.skip(f"no shipped bundle: {error.problem}")
+
+
 class Supervised:
     def __init__(self, folder):
-        try:
-            made = make(folder, open_bundle(), cycles=100, seed=1, policy="freshest")
-        except BundleError as error:
-            pytest.skip(f"no shipped bundle: {error.problem}")
+        made = light_station(folder)
         self.config = load_station(made.yaml)
         self.supervisor = Supervisor(self.config, made.yaml)
         self._thread = threading.Thread(target=self.supervisor.run)
@@ -107,3 +112,17 @@ def test_a_status_that_cannot_be_written_keeps_no_stage_from_being_restarted(sta
     station.until(lambda _: station.told("pose")[told:] == ["stage_down", "stage_back"])
     in_the_way.rmdir()
     station.until(lambda s: s["pose"]["pid"] not in (None, before["pid"]))
+
+
+@pytest.mark.parametrize("address", ["publish", "requests"])
+def test_a_station_does_not_start_where_its_address_is_taken_and_says_so_once(address, tmp_path, capfd):
+    made = light_station(tmp_path)
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as somebody:
+        somebody.bind(f"ipc://{tmp_path}/{address}")
+        refused = Supervisor(load_station(made.yaml), made.yaml)
+        giving_up = threading.Timer(PATIENCE_S, refused.stop)
+        giving_up.start()
+        with pytest.raises(ConfigError, match="the publish stage cannot start"):
+            refused.run()
+        giving_up.cancel()
+    assert capfd.readouterr().err.count("Address already in use") == 1
