@@ -109,7 +109,7 @@ def test_directions_are_learned_until_every_moment_is_told_from_the_others(exact
         optimiser.step()
     shuffled = torch.stack([row[torch.randperm(len(row))] for row in z])
     assert prototypes(z, known).item() < 0.5 * first
-    assert float(prototypes(z, known)) < float(prototypes(shuffled, known))
+    assert prototypes(z, known).item() < prototypes(shuffled, known).item()
 
 
 def test_whoever_is_faster_at_first_is_laid_along_the_directions_as_they_are_not_by_equal_shares():
