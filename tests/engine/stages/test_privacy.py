@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -74,6 +75,13 @@ def station(tmp_path, film):
     return work
 
 
+@pytest.fixture
+def runtime():
+    """Where socket files lie: their paths must be short."""
+    with tempfile.TemporaryDirectory(prefix="lockstep-") as folder:
+        yield Path(folder)
+
+
 class Everything:
     """Whoever may connect, reading whatever is to be had."""
 
@@ -116,9 +124,9 @@ def files(*folders):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("arguments", [("stage", "supervise"), ("run", "--headless")], ids=["split", "one process"])
-def test_of_a_private_station_no_pixel_is_published_stored_or_logged(station, tmp_path, arguments):
+def test_of_a_private_station_no_pixel_is_published_stored_or_logged(station, tmp_path, runtime, arguments):
     config = load_station(station.yaml)
-    environment = {**os.environ, "TMPDIR": str(tmp_path / "temporary"), "XDG_RUNTIME_DIR": str(tmp_path / "runtime")}
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "temporary"), "XDG_RUNTIME_DIR": str(runtime)}
     with (tmp_path / "log").open("wb") as log:
         running = subprocess.Popen(
             [sys.executable, "-m", "clients.cli", *arguments, str(station.yaml)],
@@ -133,12 +141,12 @@ def test_of_a_private_station_no_pixel_is_published_stored_or_logged(station, tm
             assert time.monotonic() < deadline and running.poll() is None, (tmp_path / "log").read_text()
             everything.listen()
         shared = [path.name for path in FOLDER.glob(f"*{config.station}*")]
-        written = {path: path.read_bytes() for path in files(tmp_path)}
+        written = {path: path.read_bytes() for path in files(tmp_path, runtime)}
     finally:
         everything.close()
         running.send_signal(signal.SIGTERM)
         running.wait(30)
-    written |= {path: path.read_bytes() for path in files(tmp_path)}
+    written |= {path: path.read_bytes() for path in files(tmp_path, runtime)}
     assert shared == [] and not (tmp_path / "frames").exists()
     assert tmp_path / "events.db" in written and tmp_path / "log" in written
     assert {str(path): found_in(data) for path, data in written.items() if found_in(data)} == {}
