@@ -119,7 +119,7 @@ def test_whoever_is_faster_at_first_is_laid_along_the_directions_as_they_are_not
     true[1] = known.progress[1] ** 0.75
     z = aligned(dataclasses.replace(known, progress=true))
     by_shares, by_paths = learned(known)(z, known), learned(known, band=0.2, settle=0)(z, known)
-    assert float(by_paths) < float(by_shares)
+    assert by_paths.item() < by_shares.item()
 
 
 @pytest.mark.parametrize("first_exact", [True, False])
