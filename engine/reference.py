@@ -148,8 +148,7 @@ class Reference:
 def _found(error: Exception) -> str:
     if isinstance(error, OSError):
         return error.strerror or str(error)
-    if isinstance(error, zipfile.BadZipFile | EOFError) or "pickle" in str(
-        error
-    ):  # NumPy's word for what is no archive
+    no_archive = isinstance(error, zipfile.BadZipFile | EOFError) or "pickle" in str(error)  # NumPy's word for it
+    if no_archive:
         return "another kind of file, or a part of one"
     return str(error).splitlines()[0] if str(error) else type(error).__name__

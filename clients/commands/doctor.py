@@ -232,7 +232,8 @@ def _bus_and_store(station: Path | None) -> list[Finding]:
     def reference() -> str:
         loaded = Reference.load(config.reference)
         loaded.check_bundle(open_bundle(config.bundle))
-        return f"{config.reference}: {len(loaded.info.phases)} phases, {loaded.duration_s:.1f} s"
+        phases = len(loaded.info.phases)
+        return f"{config.reference}: {phases} phase{'' if phases == 1 else 's'}, {loaded.duration_s:.1f} s"
 
     def access() -> str:
         for address in filter(None, (bus.publish, bus.requests)):
